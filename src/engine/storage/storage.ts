@@ -1,0 +1,73 @@
+import type { Id } from '../../lib/id.ts'
+
+/** The kinds of file a repository consists of. `data` files are packs. */
+export type FileKind = 'config' | 'data' | 'index' | 'key' | 'lock' | 'snapshot'
+
+/** Kinds whose files are named by an id; there is one `config`, without a name. */
+export type NamedFileKind = Exclude<FileKind, 'config'>
+
+/** One file of a repository. */
+export type FileRef = { readonly kind: NamedFileKind; readonly name: Id } | { readonly kind: 'config' }
+
+export interface ByteRange {
+  readonly offset: number
+  readonly length: number
+}
+
+export interface StoredFile {
+  readonly name: Id
+  readonly sizeBytes: number
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface PutOptions extends CallOptions {
+  /** Replace an existing file. Only ever used for `config`, by a migration. */
+  readonly replace?: boolean
+}
+
+export interface StorageProperties {
+  /** How many calls make sense at the same time. */
+  readonly connections: number
+  /** Whether `put` with `replace` never leaves a moment without the file. */
+  readonly atomicReplace: boolean
+  /** Whether `put` refuses an existing name by itself (create-only writes of the store). */
+  readonly createOnly: boolean
+  /**
+   * A directory of this machine that holds the repository in the local layout, when worker threads may read and write packs there
+   * themselves with the functions of `local/pack-files.ts`. Absent for remote storage and under layers that must see every call.
+   */
+  readonly directory?: { readonly path: string; readonly fileMode: number; readonly directoryMode: number }
+}
+
+/**
+ * Where a repository lives: a flat store of immutable files, named by content, plus one `config`.
+ *
+ * Contract, the same for all backends and checked by `contract.ts`:
+ * - `put` is atomic and durable: after it resolves the whole file survives a power cut; before that no reader sees any of it.
+ * - `put` of an existing name fails with HF_STORAGE_EXISTS, unless `replace`.
+ * - Absent files: HF_STORAGE_NOT_FOUND from `get`, `stat` and `delete`. An absent directory lists as empty.
+ * - A range past the end: HF_STORAGE_SHORT. Never fewer bytes than asked for.
+ * - `list` yields only well-formed names, in any order, and ignores everything else.
+ * - Errors are HoldfastErrors; `retry: 'later'` marks those a retry can heal.
+ */
+export interface Storage {
+  /** For people: scheme and place, never a secret. */
+  readonly location: string
+  readonly properties: StorageProperties
+  /** Makes the layout of an empty repository; existing parts are left as they are. */
+  create(options?: CallOptions): Promise<void>
+  put(file: FileRef, content: Uint8Array, options?: PutOptions): Promise<void>
+  /** The whole file, or exactly `range` of it. The caller owns the result. */
+  get(file: FileRef, range?: ByteRange, options?: CallOptions): Promise<Uint8Array>
+  stat(file: FileRef, options?: CallOptions): Promise<{ readonly sizeBytes: number }>
+  list(kind: NamedFileKind, options?: CallOptions): AsyncIterable<StoredFile>
+  delete(file: FileRef, options?: CallOptions): Promise<void>
+  close(): Promise<void>
+}
+
+/** `data/ab12cd34`, `config`: for messages. */
+export const describeFile = (file: FileRef): string =>
+  file.kind === 'config' ? 'config' : `${file.kind}/${file.name.slice(0, 8)}`
