@@ -6,7 +6,8 @@ const decoder = new TextDecoder()
 export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 
 /** Decodes UTF-8, replacing invalid sequences. */
-export const fromUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes)
+export const fromUtf8 = (bytes: Uint8Array): string =>
+  decoder.decode(bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes)
 
 /** A Buffer over the same memory. */
 export const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
