@@ -20,7 +20,10 @@ export interface StoredFile {
 }
 
 export interface CallOptions {
+  /** Aborting ends the call with HF_INTERRUPTED (or the signal's own HoldfastError); a `put` has then happened whole or not at all. */
   readonly signal?: AbortSignal | undefined
+  /** For packs: it holds trees, which are read again and again, so a cache keeps it. Backends and other layers pass it on unused. */
+  readonly cacheable?: boolean | undefined
 }
 
 export interface PutOptions extends CallOptions {
@@ -39,7 +42,14 @@ export interface StorageProperties {
    * A directory of this machine that holds the repository in the local layout, when worker threads may read and write packs there
    * themselves with the functions of `local/pack-files.ts`. Absent for remote storage and under layers that must see every call.
    */
-  readonly directory?: { readonly path: string; readonly fileMode: number; readonly directoryMode: number }
+  readonly directory?: {
+    /** Absolute. */
+    readonly path: string
+    /** Permissions of a file while it is written, 0600 or 0660; finished files lose the write bits. */
+    readonly fileMode: number
+    /** Permissions of folders that are made, 0700 or 0770. */
+    readonly directoryMode: number
+  }
 }
 
 /**
@@ -47,11 +57,17 @@ export interface StorageProperties {
  *
  * Contract, the same for all backends and checked by `contract.ts`:
  * - `put` is atomic and durable: after it resolves the whole file survives a power cut; before that no reader sees any of it.
- * - `put` of an existing name fails with HF_STORAGE_EXISTS, unless `replace`.
+ * - `put` of an existing name fails with HF_STORAGE_EXISTS and changes nothing, unless `replace`.
  * - Absent files: HF_STORAGE_NOT_FOUND from `get`, `stat` and `delete`. An absent directory lists as empty.
- * - A range past the end: HF_STORAGE_SHORT. Never fewer bytes than asked for.
- * - `list` yields only well-formed names, in any order, and ignores everything else.
- * - Errors are HoldfastErrors; `retry: 'later'` marks those a retry can heal.
+ * - A range past the end: HF_STORAGE_SHORT. Never fewer bytes than asked for. Zero bytes within the file are an empty result.
+ * - `list` yields only well-formed names, each once, in any order, and ignores everything else. Files that come or go meanwhile may be in it or not.
+ * - Cancelled before they begin, calls do nothing.
+ * - Errors are HoldfastErrors; `retry: 'later'` marks those a retry can heal. A full or forbidden store is HF_STORAGE_FULL or HF_STORAGE_DENIED.
+ *
+ * The store neither knows nor checks what files hold: whoever reads them compares them with their names.
+ *
+ * A new backend is a folder beside `local/` with one `open...Storage` function, one line in `locations.ts`, and a test that runs
+ * `contract.ts` on it. It makes one attempt per call and classifies its errors; retries, limits, caching and faults are `layers/`.
  */
 export interface Storage {
   /** For people: scheme and place, never a secret. */
