@@ -1,4 +1,4 @@
-import { formatTime, parseTimeAt, type Timestamp, zeroTime } from '../../../lib/go-time.ts'
+import { zeroTime } from '../../../lib/go-time.ts'
 import { type Id, shortId } from '../../../lib/id.ts'
 import { sortNodes } from './encode-tree.ts'
 import { compactJson, unquoteGo } from './go-text.ts'
@@ -19,8 +19,6 @@ export interface Tree {
   /** Strictly increasing by name. */
   readonly nodes: readonly Node[]
 }
-
-const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1')
 
 /** Keys in the order they are written, so that the next one is nearly always the one tried first. */
 const keys = [
@@ -47,7 +45,7 @@ const keys = [
   'subtree',
   'error',
 ] as const
-const patterns = keys.map((key) => ascii(`"${key}":`))
+const patterns = keys.map((key) => Buffer.from(`"${key}":`, 'latin1'))
 const slotOfKey = new Map<string, number>(keys.map((key, slot) => [key, slot]))
 const UNKNOWN = -1
 
@@ -161,13 +159,13 @@ function readNode(cursor: JsonCursor, previous: Node | undefined): Node {
           mode = cursor.uint32()
           break
         case 3:
-          mtime = readTime(cursor)
+          mtime = cursor.time()
           break
         case 4:
-          atime = readTime(cursor)
+          atime = cursor.time()
           break
         case 5:
-          ctime = readTime(cursor)
+          ctime = cursor.time()
           break
         case 6:
           uid = cursor.uint32()
@@ -263,20 +261,6 @@ function readType(cursor: JsonCursor, previous: Node | undefined): NodeType {
 function readText(cursor: JsonCursor, likely: string | undefined): string {
   if (likely !== undefined && cursor.acceptQuoted(likely)) return likely
   return byteStringToText(cursor.string())
-}
-
-let lastTime: Timestamp = zeroTime
-let lastTimeText = formatTime(zeroTime)
-
-function readTime(cursor: JsonCursor): Timestamp {
-  // Mostly atime, which repeats mtime.
-  if (cursor.acceptQuoted(lastTimeText)) return lastTime
-  const start = cursor.at
-  const text = cursor.string()
-  const time = parseTimeAt(ascii(text), 0, text.length) ?? cursor.fail('a time', start)
-  lastTimeText = text
-  lastTime = time
-  return time
 }
 
 function readIds(cursor: JsonCursor): readonly Id[] {

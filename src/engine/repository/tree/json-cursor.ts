@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../../lib/errors.ts'
+import { parseTimeAt, type Timestamp, zeroTime } from '../../../lib/go-time.ts'
 import { unescapeJson } from './go-text.ts'
 import type { ByteString, Uint64 } from './node.ts'
 
@@ -19,6 +20,8 @@ export class JsonCursor {
   readonly #bytes: Uint8Array
   readonly #buffer: Buffer
   readonly #subject: string
+  #timeStart = 0
+  #time: Timestamp = zeroTime
   at = 0
 
   /** `subject` names the text in messages: `tree 1a2b3c4d`. */
@@ -139,6 +142,29 @@ export class JsonCursor {
     if (bytes[start + 64] !== 0x22) this.fail('an id of 64 hex digits', start)
     this.at = start + 65
     return this.slice(start, start + 64)
+  }
+
+  /** A time as `formatTime` writes it. One that repeats the time read before it (as atime repeats mtime) is the same object. */
+  time(): Timestamp {
+    const bytes = this.#bytes
+    if (this.peek() !== 0x22) this.fail('a time')
+    const start = this.at + 1
+    if (this.#timeStart > 0) {
+      const difference = start - this.#timeStart
+      let i = this.#timeStart
+      while (bytes[i] === bytes[i + difference] && bytes[i] !== 0x22) i++
+      if (bytes[i] === 0x22 && bytes[i + difference] === 0x22) {
+        this.at = i + difference + 1
+        return this.#time
+      }
+    }
+    let end = start
+    while (end < bytes.length && bytes[end] !== 0x22) end++
+    const time = parseTimeAt(bytes, start, end) ?? this.fail('a time', start)
+    this.at = end + 1
+    this.#timeStart = start
+    this.#time = time
+    return time
   }
 
   /** A whole number from 0 to 2^64-1. */
