@@ -1,0 +1,72 @@
+import { fromUtf8, utf8 } from '../../../lib/bytes.ts'
+import { HoldfastError } from '../../../lib/errors.ts'
+import { type Id, isId } from '../../../lib/id.ts'
+import type { PackEntry } from '../pack/header.ts'
+
+/** One pack and all its blobs, as an index file lists them. */
+export interface IndexedPack {
+  readonly pack: Id
+  readonly blobs: readonly PackEntry[]
+}
+
+/** An index file is written out when it holds this many blobs ... */
+export const FULL_INDEX_BLOBS = 50_000
+/** ... or when this much time has passed, so that an interrupted run loses little. */
+export const FULL_INDEX_AGE_MS: number = 10 * 60 * 1000
+
+/** The JSON of an index file (restic's format, "Indexing"), with its final newline. */
+export function encodeIndex(packs: Iterable<IndexedPack>): Uint8Array {
+  const parts: string[] = []
+  for (const { pack, blobs } of packs) {
+    const rows = blobs.map(
+      (blob) =>
+        `{"id":"${blob.id}","type":"${blob.type}","offset":${blob.offset},"length":${blob.length}${
+          blob.uncompressedLength > 0 ? `,"uncompressed_length":${blob.uncompressedLength}` : ''
+        }}`,
+    )
+    parts.push(`{"id":"${pack}","blobs":[${rows.join(',')}]}`)
+  }
+  return utf8(`{"packs":[${parts.join(',')}]}\n`)
+}
+
+/**
+ * Decodes an index file and calls `visit` for each pack, in order.
+ * @throws HoldfastError HF_DATA_DAMAGED when anything in it is not as the format says; `name` is for the message.
+ */
+export function decodeIndex(json: Uint8Array, name: Id, visit: (pack: IndexedPack) => void): void {
+  const damaged = (what: string, cause?: unknown): HoldfastError =>
+    new HoldfastError('HF_DATA_DAMAGED', `index ${name} ${what}`, { cause, hint: 'run "holdfast repair index"' })
+  let root: { packs?: unknown }
+  try {
+    root = JSON.parse(fromUtf8(json))
+  } catch (cause) {
+    throw damaged('is not JSON', cause)
+  }
+  if (root === null || typeof root !== 'object') throw damaged('is not a JSON object')
+  const packs = root.packs ?? []
+  if (!Array.isArray(packs)) throw damaged('has no list of packs')
+  for (const pack of packs as { id?: unknown; blobs?: unknown }[]) {
+    if (typeof pack?.id !== 'string' || !isId(pack.id)) throw damaged('lists a pack without a valid id')
+    const list = pack.blobs ?? []
+    if (!Array.isArray(list)) throw damaged(`has no list of blobs for pack ${pack.id}`)
+    const blobs: PackEntry[] = []
+    for (const blob of list as {
+      id: unknown
+      type: unknown
+      offset: unknown
+      length: unknown
+      uncompressed_length?: unknown
+    }[]) {
+      const { id, type, offset, length, uncompressed_length: uncompressedLength = 0 } = blob
+      if (typeof id !== 'string' || !isId(id)) throw damaged(`lists a blob without a valid id in pack ${pack.id}`)
+      if (type !== 'data' && type !== 'tree') throw damaged(`gives blob ${id} the unknown type ${JSON.stringify(type)}`)
+      if (!isUint32(offset) || !isUint32(length) || !isUint32(uncompressedLength))
+        throw damaged(`gives blob ${id} an impossible place in pack ${pack.id}`)
+      blobs.push({ type, id, offset, length, uncompressedLength })
+    }
+    visit({ pack: pack.id, blobs })
+  }
+}
+
+const isUint32 = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffff_ffff

@@ -1,0 +1,168 @@
+import { scrypt } from 'node:crypto'
+import { hostname, userInfo } from 'node:os'
+import { promisify } from 'node:util'
+import { fromUtf8, utf8 } from '../../lib/bytes.ts'
+import { type Clock, monotonicMilliseconds, systemClock } from '../../lib/clock.ts'
+import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
+import { formatTime, localTimestamp } from '../../lib/go-time.ts'
+import { type Id, shortId } from '../../lib/id.ts'
+import { randomBytes } from '../../lib/random.ts'
+import { CRYPTO_OVERHEAD_BYTES, createCipher, type MasterKey } from '../kernels/cipher.ts'
+
+const derive = promisify<
+  string | Uint8Array,
+  Uint8Array,
+  number,
+  { N: number; r: number; p: number; maxmem: number },
+  Buffer
+>(scrypt)
+
+/** scrypt cost: memory is 128 * N * r bytes, work is N * r * p. */
+export interface KdfParameters {
+  readonly N: number
+  readonly r: number
+  readonly p: number
+}
+
+/** A key file: the repository's master key, sealed with a key derived from a password. */
+export interface KeyFile {
+  readonly created: string
+  readonly username: string
+  readonly hostname: string
+  readonly kdf: KdfParameters
+  readonly salt: Uint8Array
+  readonly data: Uint8Array
+}
+
+export interface NewKeyOptions {
+  readonly kdf?: KdfParameters | undefined
+  readonly username?: string | undefined
+  readonly hostname?: string | undefined
+  readonly clock?: Clock | undefined
+}
+
+const SALT_BYTES = 64
+const MEMORY_LIMIT_BYTES = 60 * 1024 * 1024
+const TARGET_MS = 500
+
+/** Random master key for a new repository. */
+export const newMasterKey = (): MasterKey => ({
+  encrypt: randomBytes(32),
+  macK: randomBytes(16),
+  macR: randomBytes(16),
+})
+
+/**
+ * The strongest parameters that derive a key in at most half a second and 60 MiB here, never weaker than N = 32768, r = 8, p = 1
+ * (the rule restic's own keys follow).
+ */
+export async function calibrateKdf(): Promise<KdfParameters> {
+  const base = { N: 32768, r: 8 }
+  const started = monotonicMilliseconds()
+  await deriveBytes(new Uint8Array(8), new Uint8Array(SALT_BYTES), { ...base, p: 1 })
+  const onePassMs = Math.max(1, monotonicMilliseconds() - started)
+  return { ...base, p: Math.min(16, Math.max(1, Math.floor(TARGET_MS / onePassMs))) }
+}
+
+/** Seals `master` for `password` and returns the key file's JSON. */
+export async function createKeyFile(
+  master: MasterKey,
+  password: string,
+  options: NewKeyOptions = {},
+): Promise<Uint8Array> {
+  const clock = options.clock ?? systemClock
+  const kdf = options.kdf ?? (await calibrateKdf())
+  const salt = randomBytes(SALT_BYTES)
+  const plaintext = utf8(
+    JSON.stringify({
+      mac: { k: base64(master.macK), r: base64(master.macR) },
+      encrypt: base64(master.encrypt),
+    }),
+  )
+  const data = new Uint8Array(plaintext.length + CRYPTO_OVERHEAD_BYTES)
+  createCipher(await deriveKey(password, salt, kdf)).seal(randomBytes(16), plaintext, data)
+  return utf8(
+    JSON.stringify({
+      created: formatTime(localTimestamp(clock.now())),
+      username: options.username ?? userInfo().username,
+      hostname: options.hostname ?? hostname(),
+      kdf: 'scrypt',
+      ...kdf,
+      salt: base64(salt),
+      data: base64(data),
+    }),
+  )
+}
+
+/**
+ * Parses a key file, which anybody may have written.
+ * @throws HoldfastError HF_KEY_INVALID
+ */
+export function parseKeyFile(json: Uint8Array, id: Id): KeyFile {
+  const invalid = (why: string, cause?: unknown): HoldfastError =>
+    new HoldfastError('HF_KEY_INVALID', `key file ${shortId(id)} ${why}`, {
+      cause,
+      hint: 'remove or restore that file in the folder "keys" of the repository; any other key file still opens it',
+    })
+  let fields: Record<string, unknown>
+  try {
+    fields = JSON.parse(fromUtf8(json))
+  } catch (cause) {
+    throw invalid('is not JSON', cause)
+  }
+  if (fields === null || typeof fields !== 'object') throw invalid('is not a JSON object')
+  if (fields.kdf !== 'scrypt') throw invalid(`uses the unknown key derivation ${JSON.stringify(fields.kdf)}`)
+  const { N, r, p } = fields
+  if (!isCount(N, 2 ** 24) || !isCount(r, 64) || !isCount(p, 256) || N < 2 || (N & (N - 1)) !== 0 || N * r > 2 ** 26)
+    throw invalid(`has unacceptable scrypt parameters N=${String(N)}, r=${String(r)}, p=${String(p)}`)
+  const salt = typeof fields.salt === 'string' ? Buffer.from(fields.salt, 'base64') : Buffer.alloc(0)
+  if (salt.length !== SALT_BYTES) throw invalid(`has a salt of ${salt.length} instead of ${SALT_BYTES} bytes`)
+  const data = typeof fields.data === 'string' ? Buffer.from(fields.data, 'base64') : Buffer.alloc(0)
+  if (data.length < CRYPTO_OVERHEAD_BYTES) throw invalid('has no sealed master key')
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+  return {
+    created: text(fields.created),
+    username: text(fields.username),
+    hostname: text(fields.hostname),
+    kdf: { N, r, p },
+    salt,
+    data,
+  }
+}
+
+/** The master key inside `file`, or undefined when `password` is not the one it was sealed with. */
+export async function openKeyFile(file: KeyFile, password: string, id: Id): Promise<MasterKey | undefined> {
+  const plaintext = new Uint8Array(file.data.length - CRYPTO_OVERHEAD_BYTES)
+  try {
+    createCipher(await deriveKey(password, file.salt, file.kdf)).open(file.data, plaintext)
+  } catch (error) {
+    if (isHoldfastError(error, 'HF_CRYPTO_AUTH')) return undefined
+    throw error
+  }
+  const invalid = (cause?: unknown): HoldfastError =>
+    new HoldfastError('HF_KEY_INVALID', `key file ${shortId(id)} does not hold a valid master key`, { cause })
+  try {
+    const { mac, encrypt } = JSON.parse(fromUtf8(plaintext)) as { mac: { k: string; r: string }; encrypt: string }
+    const key = { encrypt: bytesOf(encrypt), macK: bytesOf(mac.k), macR: bytesOf(mac.r) }
+    if (key.encrypt.length !== 32 || key.macK.length !== 16 || key.macR.length !== 16) throw invalid()
+    return key
+  } catch (cause) {
+    throw isHoldfastError(cause) ? cause : invalid(cause)
+  }
+}
+
+/** Splits 64 derived bytes as the format says: encryption key, then the two halves of the MAC key. */
+async function deriveKey(password: string, salt: Uint8Array, kdf: KdfParameters): Promise<MasterKey> {
+  const bytes = await deriveBytes(utf8(password), salt, kdf)
+  return { encrypt: bytes.subarray(0, 32), macK: bytes.subarray(32, 48), macR: bytes.subarray(48, 64) }
+}
+
+async function deriveBytes(password: Uint8Array, salt: Uint8Array, { N, r, p }: KdfParameters): Promise<Uint8Array> {
+  const maxmem = 128 * N * r + 128 * r * p + MEMORY_LIMIT_BYTES
+  return await derive(password, salt, 64, { N, r, p, maxmem })
+}
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
+const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64'))
+const isCount = (value: unknown, most: number): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most

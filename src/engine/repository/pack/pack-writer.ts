@@ -1,0 +1,209 @@
+import { asBuffer, toHex } from '../../../lib/bytes.ts'
+import { HoldfastError } from '../../../lib/errors.ts'
+import { ID_BYTES, type Id } from '../../../lib/id.ts'
+import { randomBytes } from '../../../lib/random.ts'
+import { type Cipher, CRYPTO_OVERHEAD_BYTES } from '../../kernels/cipher.ts'
+import { hashTogether, type Sha256Job, Sha256Stream, sha256 } from '../../kernels/sha256.ts'
+import { compressBound, type Zstd } from '../../kernels/zstd.ts'
+import type { BlobType } from '../blob.ts'
+import { encodeHeader, entryBytes, MAX_PACK_ENTRIES, PACK_FRAME_BYTES, type PackEntry } from './header.ts'
+
+/**
+ * What is done with each sealed blob before it counts as written: opened, decompressed and compared with the plaintext byte by byte; or
+ * hashed again, which also notices a plaintext that changed in memory after its id was computed; or nothing.
+ */
+export type ExtraVerify = 'compare' | 'hash' | 'off'
+
+export interface PackWriterOptions {
+  readonly type: BlobType
+  readonly cipher: Cipher
+  /** Absent: blobs are stored as they are (version 1 repositories, `--compression off`). */
+  readonly zstd?: Zstd | undefined
+  /** A pack is closed after the blob that reaches this size. */
+  readonly targetBytes: number
+  readonly extraVerify: ExtraVerify
+}
+
+/** A complete pack. `bytes` is the writer's own memory: valid until its next call. */
+export interface FinishedPack {
+  readonly id: Id
+  readonly type: BlobType
+  readonly bytes: Uint8Array
+  readonly entries: readonly PackEntry[]
+}
+
+/** Ciphertext blobs of a pack that was not full, to be continued by another writer. */
+export interface PartialPack {
+  readonly bytes: Uint8Array
+  readonly entries: readonly PackEntry[]
+}
+
+/**
+ * The blob that fills a pack may be a chunk of 8 MiB; then comes the header. Memory that is never touched costs nothing, so the whole is
+ * asked for at once.
+ */
+const USUAL_EXCESS_BYTES = 10 * 1024 * 1024
+
+const NONCE_BYTES = 16
+const NONCES_AT_ONCE = 256
+
+/**
+ * Assembles packs of one type in memory: compress, seal, verify, append. Pure computation; storing a finished pack is the caller's part.
+ * The pack's SHA-256 runs along with `hashJobs`, so that its lanes are filled together with those of blob ids.
+ */
+export class PackWriter {
+  readonly #options: PackWriterOptions
+  #memory: Uint8Array
+  #used = 0
+  #hashed = 0
+  #hash = new Sha256Stream()
+  #entries: PackEntry[] = []
+  #compressed = new Uint8Array(0)
+  #verified = new Uint8Array(0)
+  #nonces = randomBytes(NONCE_BYTES * NONCES_AT_ONCE)
+  #nextNonce = 0
+
+  constructor(options: PackWriterOptions) {
+    this.#options = options
+    this.#memory = new Uint8Array(new SharedArrayBuffer(options.targetBytes + USUAL_EXCESS_BYTES))
+  }
+
+  /** Bytes of the pack in the making. */
+  get usedBytes(): number {
+    return this.#used
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.length === 0
+  }
+
+  /** Whether the pack in the making has reached its size and has to be finished before the next blob. */
+  get isFull(): boolean {
+    return this.#used >= this.#options.targetBytes || this.#entries.length >= MAX_PACK_ENTRIES
+  }
+
+  /**
+   * Appends a blob. Returns the bytes it takes in the pack, its header entry included.
+   * @throws HoldfastError HF_INTERNAL when the sealed blob does not read back as what was given: nothing of it is kept.
+   */
+  add(id: Id, plaintext: Uint8Array): number {
+    const { zstd, cipher, type } = this.#options
+    let body = plaintext
+    let uncompressedLength = 0
+    if (zstd && plaintext.length > 0) {
+      this.#compressed = grown(this.#compressed, compressBound(plaintext.length))
+      body = this.#compressed.subarray(0, zstd.compress(plaintext, this.#compressed))
+      uncompressedLength = plaintext.length
+    }
+    const length = body.length + CRYPTO_OVERHEAD_BYTES
+    this.#reserve(length)
+    const sealed = this.#memory.subarray(this.#used, this.#used + length)
+    cipher.seal(this.#nonce(), body, sealed)
+    if (this.#options.extraVerify !== 'off') this.#verify(id, plaintext, sealed, uncompressedLength > 0)
+    return this.#append({ type, id, offset: this.#used, length, uncompressedLength })
+  }
+
+  /** Appends a blob that is sealed already with the same master key, without opening it. Returns as `add`. */
+  addSealed(id: Id, sealed: Uint8Array, uncompressedLength: number): number {
+    this.#reserve(sealed.length)
+    this.#memory.set(sealed, this.#used)
+    return this.#append({ type: this.#options.type, id, offset: this.#used, length: sealed.length, uncompressedLength })
+  }
+
+  /** Hash work for the part of the pack written since the last call; run it with `hashTogether` among other jobs. */
+  hashJobs(): Sha256Job[] {
+    if (this.#hashed === this.#used) return []
+    const bytes = this.#memory.subarray(this.#hashed, this.#used)
+    this.#hashed = this.#used
+    return [{ bytes, stream: this.#hash }]
+  }
+
+  /** Closes the pack: header, name. The writer is empty afterwards. */
+  finish(): FinishedPack {
+    const entries = this.#entries
+    const header = encodeHeader(entries)
+    this.#reserve(header.length + PACK_FRAME_BYTES)
+    const sealed = this.#memory.subarray(this.#used, this.#used + header.length + CRYPTO_OVERHEAD_BYTES)
+    this.#options.cipher.seal(this.#nonce(), header, sealed)
+    const check = new Uint8Array(header.length)
+    this.#options.cipher.open(sealed, check)
+    if (!asBuffer(check).equals(header)) throw unreadable('the header of a pack')
+    const end = this.#used + sealed.length
+    asBuffer(this.#memory).writeUInt32LE(sealed.length, end)
+    this.#used = end + 4
+    hashTogether(this.hashJobs())
+    const id = toHex(this.#hash.digest())
+    const bytes = this.#memory.subarray(0, this.#used)
+    this.#reset()
+    return { id, type: this.#options.type, bytes, entries }
+  }
+
+  /** Hands over what is not yet a pack; the writer is empty afterwards. `bytes` is valid until the writer's next call. */
+  takePartial(): PartialPack {
+    const partial = { bytes: this.#memory.subarray(0, this.#used), entries: this.#entries }
+    this.#reset()
+    return partial
+  }
+
+  /** Goes on with blobs another writer of the same repository has sealed. */
+  addPartial({ bytes, entries }: PartialPack): void {
+    for (const entry of entries)
+      this.addSealed(entry.id, bytes.subarray(entry.offset, entry.offset + entry.length), entry.uncompressedLength)
+  }
+
+  #append(entry: PackEntry): number {
+    this.#entries.push(entry)
+    this.#used += entry.length
+    return entry.length + entryBytes(entry.uncompressedLength)
+  }
+
+  #verify(id: Id, plaintext: Uint8Array, sealed: Uint8Array, compressed: boolean): void {
+    const { zstd, cipher, extraVerify } = this.#options
+    this.#compressed = grown(this.#compressed, sealed.length)
+    const opened = this.#compressed.subarray(0, cipher.open(sealed, this.#compressed))
+    let result = opened
+    if (compressed && zstd) {
+      this.#verified = grown(this.#verified, plaintext.length)
+      result = this.#verified.subarray(0, zstd.decompress(opened, this.#verified))
+    }
+    const same = extraVerify === 'hash' ? toHex(sha256(result)) === id : asBuffer(result).equals(asBuffer(plaintext))
+    if (!same) throw unreadable(`${this.#options.type} blob ${id}`)
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#used + bytes
+    if (needed <= this.#memory.length) return
+    const memory = new Uint8Array(new SharedArrayBuffer(needed + USUAL_EXCESS_BYTES))
+    memory.set(this.#memory.subarray(0, this.#used))
+    this.#memory = memory
+  }
+
+  #reset(): void {
+    this.#used = 0
+    this.#hashed = 0
+    this.#hash = new Sha256Stream()
+    this.#entries = []
+  }
+
+  #nonce(): Uint8Array {
+    if (this.#nextNonce === NONCES_AT_ONCE) {
+      this.#nonces = randomBytes(NONCE_BYTES * NONCES_AT_ONCE)
+      this.#nextNonce = 0
+    }
+    const at = this.#nextNonce++ * NONCE_BYTES
+    return this.#nonces.subarray(at, at + NONCE_BYTES)
+  }
+}
+
+/** Memory of at least `length` bytes: `memory` itself, or a larger one without its content. */
+function grown(memory: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+  return memory.length >= length
+    ? memory
+    : new Uint8Array(Math.max(length, Math.min(memory.length * 2, 16 * 1024 * 1024)))
+}
+
+const unreadable = (what: string): HoldfastError =>
+  new HoldfastError('HF_INTERNAL', `${what} does not read back as what was written; nothing of it was stored`, {
+    hint: 'this points to faulty memory or processor; test the hardware before trusting this machine with backups',
+    context: { idBytes: ID_BYTES },
+  })

@@ -1,0 +1,158 @@
+import { fromHex } from '../../../lib/bytes.ts'
+import { isHoldfastError } from '../../../lib/errors.ts'
+import type { Id } from '../../../lib/id.ts'
+import { sha256Hex } from '../../kernels/sha256.ts'
+import { type BlobType, blobTypes } from '../blob.ts'
+import { type FinishedPack, PackWriter, type PartialPack } from '../pack/pack-writer.ts'
+import type { Repository } from '../repository.ts'
+import { IndexWriter } from './index-writer.ts'
+import { SharedIdSet } from './shared-id-set.ts'
+
+/** What saving a blob came to. */
+export interface SavedBlob {
+  readonly id: Id
+  /** False when the repository, or this run before, had it already. */
+  readonly isNew: boolean
+  /** Bytes the blob takes in its pack, header entry included; 0 when it was there already. */
+  readonly storedBytes: number
+}
+
+/** Counts of what a run has stored. */
+export interface StoredCounts {
+  readonly blobs: Record<BlobType, number>
+  readonly packs: Record<BlobType, number>
+  /** Bytes of all packs stored. */
+  packBytes: number
+}
+
+/**
+ * Saves blobs on this thread: skips known ones, packs the others, stores full packs and keeps the index up to date. Used for trees and
+ * by everything that rewrites blobs; file content in bulk goes through worker threads that share `claimed` and report their packs here.
+ */
+export class BlobWriter {
+  readonly repository: Repository
+  readonly counts: StoredCounts = { blobs: { data: 0, tree: 0 }, packs: { data: 0, tree: 0 }, packBytes: 0 }
+  /** Ids of data and tree blobs this run has saved or is about to save. */
+  readonly claimed: Readonly<Record<BlobType, SharedIdSet>> = { data: new SharedIdSet(), tree: new SharedIdSet() }
+  readonly index: IndexWriter
+  readonly #packs: Readonly<Record<BlobType, PackWriter>>
+  readonly #signal: AbortSignal | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(repository: Repository, signal?: AbortSignal) {
+    this.repository = repository
+    this.#signal = signal
+    this.index = new IndexWriter(repository)
+    const writer = (type: BlobType): PackWriter =>
+      new PackWriter({
+        type,
+        cipher: repository.cipher,
+        zstd: repository.compressorFor(type),
+        targetBytes: repository.packBytes,
+        extraVerify: repository.extraVerify,
+      })
+    this.#packs = { data: writer('data'), tree: writer('tree') }
+  }
+
+  /** Whether the blob is stored, or about to be by this run. */
+  has(type: BlobType, id: Id): boolean {
+    return this.repository.index.has(type, id) || this.claimed[type].has(fromHex(id))
+  }
+
+  /** Saves `plaintext` unless it is stored already. `id` may be given when it is known. */
+  async save(type: BlobType, plaintext: Uint8Array, id: Id = sha256Hex(plaintext)): Promise<SavedBlob> {
+    if (!this.#claim(type, id)) return { id, isNew: false, storedBytes: 0 }
+    return await this.#inTurn(async () => {
+      const storedBytes = this.#packs[type].add(id, plaintext)
+      await this.#added(type)
+      return { id, isNew: true, storedBytes }
+    })
+  }
+
+  /** Saves a blob that is sealed with this repository's key, as it is. With `duplicate`, also when the repository has it (repacking). */
+  async saveSealed(
+    type: BlobType,
+    id: Id,
+    sealed: Uint8Array,
+    uncompressedLength: number,
+    { duplicate = false }: { readonly duplicate?: boolean } = {},
+  ): Promise<SavedBlob> {
+    const isNew = duplicate ? this.claimed[type].claim(fromHex(id)) : this.#claim(type, id)
+    if (!isNew) return { id, isNew: false, storedBytes: 0 }
+    return await this.#inTurn(async () => {
+      const storedBytes = this.#packs[type].addSealed(id, sealed, uncompressedLength)
+      await this.#added(type)
+      return { id, isNew: true, storedBytes }
+    })
+  }
+
+  /** As `save`, also when the repository has the blob: for repacking what must be compressed anew. */
+  async saveDuplicate(type: BlobType, id: Id, plaintext: Uint8Array): Promise<SavedBlob> {
+    if (!this.claimed[type].claim(fromHex(id))) return { id, isNew: false, storedBytes: 0 }
+    return await this.#inTurn(async () => {
+      const storedBytes = this.#packs[type].add(id, plaintext)
+      await this.#added(type)
+      return { id, isNew: true, storedBytes }
+    })
+  }
+
+  /** Goes on with the unfinished pack of a worker thread. */
+  async savePartial(type: BlobType, partial: PartialPack): Promise<void> {
+    await this.#inTurn(async () => {
+      const pack = this.#packs[type]
+      for (const entry of partial.entries) {
+        pack.addSealed(
+          entry.id,
+          partial.bytes.subarray(entry.offset, entry.offset + entry.length),
+          entry.uncompressedLength,
+        )
+        await this.#added(type)
+      }
+    })
+  }
+
+  /** Stores a pack that a worker thread has finished and could not store itself. */
+  async storePack(pack: FinishedPack): Promise<void> {
+    try {
+      await this.repository.storage.put({ kind: 'data', name: pack.id }, pack.bytes, { signal: this.#signal })
+    } catch (error) {
+      // The name is the hash of the content: what is there is this pack, from an earlier try.
+      if (!isHoldfastError(error, 'HF_STORAGE_EXISTS')) throw error
+    }
+    await this.packStored(pack)
+  }
+
+  /** Notes a pack that is stored durably. */
+  async packStored(pack: Omit<FinishedPack, 'bytes'> & { readonly bytes: { readonly length: number } }): Promise<void> {
+    this.counts.packs[pack.type]++
+    this.counts.blobs[pack.type] += pack.entries.length
+    this.counts.packBytes += pack.bytes.length
+    await this.index.add({ pack: pack.id, blobs: pack.entries })
+  }
+
+  /** Stores what is not yet a full pack, then the index. Nothing may refer to a saved blob before this. */
+  async flush(): Promise<void> {
+    await this.#inTurn(async () => {
+      for (const type of blobTypes) if (!this.#packs[type].isEmpty) await this.storePack(this.#packs[type].finish())
+      await this.index.flush(this.#signal)
+    })
+  }
+
+  #claim(type: BlobType, id: Id): boolean {
+    if (this.repository.index.has(type, id)) return false
+    const set = this.claimed[type]
+    if (type === 'tree') set.grow()
+    return set.claim(fromHex(id))
+  }
+
+  async #added(type: BlobType): Promise<void> {
+    if (this.#packs[type].isFull) await this.storePack(this.#packs[type].finish())
+  }
+
+  /** Pack memory is one; whoever fills it waits until a full pack is stored. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => undefined)
+    return await turn
+  }
+}

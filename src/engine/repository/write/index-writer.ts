@@ -1,0 +1,47 @@
+import { monotonicMilliseconds } from '../../../lib/clock.ts'
+import type { Id } from '../../../lib/id.ts'
+import { encodeIndex, FULL_INDEX_AGE_MS, FULL_INDEX_BLOBS, type IndexedPack } from '../index/index-file.ts'
+import type { Repository } from '../repository.ts'
+
+/**
+ * Collects the packs a run has stored and writes index files for them: when one is full, when ten minutes have passed, and at the end.
+ * Those in between are what lets an interrupted run be continued.
+ */
+export class IndexWriter {
+  readonly #repository: Repository
+  readonly #written: Id[] = []
+  #pending: IndexedPack[] = []
+  #pendingBlobs = 0
+  #since = monotonicMilliseconds()
+  #saving: Promise<void> = Promise.resolve()
+
+  constructor(repository: Repository) {
+    this.#repository = repository
+  }
+
+  /** Index files written so far. */
+  get written(): readonly Id[] {
+    return this.#written
+  }
+
+  /** Takes a pack that is stored durably. Resolves once the index file it filled, if any, is stored too. */
+  async add(pack: IndexedPack): Promise<void> {
+    this.#repository.index.add(pack)
+    if (this.#pending.length === 0) this.#since = monotonicMilliseconds()
+    this.#pending.push(pack)
+    this.#pendingBlobs += pack.blobs.length
+    if (this.#pendingBlobs >= FULL_INDEX_BLOBS || monotonicMilliseconds() - this.#since >= FULL_INDEX_AGE_MS)
+      await this.flush()
+  }
+
+  /** Writes out what is pending. */
+  async flush(signal?: AbortSignal): Promise<void> {
+    const packs = this.#pending
+    this.#pending = []
+    this.#pendingBlobs = 0
+    this.#saving = this.#saving.then(async () => {
+      if (packs.length > 0) this.#written.push(await this.#repository.saveUnpacked('index', encodeIndex(packs), signal))
+    })
+    await this.#saving
+  }
+}

@@ -1,0 +1,179 @@
+import { Worker } from 'node:worker_threads'
+import { type ErrorCode, type ErrorContext, errorCodes, HoldfastError, type RetryClass } from './errors.ts'
+
+/** The module of a worker thread beside the caller's: TypeScript in a checkout, JavaScript in a built package. */
+export function workerModule(callerUrl: string, name: string): URL {
+  return new URL(`${name}${callerUrl.endsWith('.ts') ? '.ts' : '.js'}`, callerUrl)
+}
+
+/** What a worker posts for a task: its result, or its failure. */
+export type TaskReply<Result> =
+  | { readonly task: number; readonly result: Result }
+  | { readonly task: number; readonly error: PlainError }
+
+/** An error as it crosses threads. */
+export interface PlainError {
+  readonly code: ErrorCode | undefined
+  readonly message: string
+  readonly hint: string | undefined
+  readonly context: ErrorContext
+  readonly retry: RetryClass | undefined
+  readonly systemCode: string | undefined
+  readonly stack: string | undefined
+}
+
+export interface WorkerPoolOptions<Notice> {
+  readonly threads: number
+  readonly data: unknown
+  /** Tasks a thread may have waiting besides the one it works on, so that it never idles between two. */
+  readonly waitingPerThread?: number
+  /** Messages that are not replies. */
+  readonly onNotice?: (notice: Notice) => void
+}
+
+interface Thread {
+  readonly worker: Worker
+  running: number
+}
+
+interface Waiting<Task> {
+  readonly task: Task
+  readonly resolve: (result: never) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Long-lived worker threads that take tasks in turn. The module answers each `{ task, payload }` message with a TaskReply and may post
+ * `{ notice }` in between. A thread that dies fails its tasks and all later ones.
+ */
+export class WorkerPool<Task, Result, Notice = never> {
+  readonly #threads: Thread[] = []
+  readonly #waiting: Waiting<Task>[] = []
+  readonly #running = new Map<number, { readonly thread: Thread; readonly waiting: Waiting<Task> }>()
+  readonly #limit: number
+  readonly #onNotice: ((notice: Notice) => void) | undefined
+  #nextTask = 0
+  #failure: unknown
+
+  constructor(module: URL, options: WorkerPoolOptions<Notice>) {
+    this.#limit = 1 + (options.waitingPerThread ?? 1)
+    this.#onNotice = options.onNotice
+    for (let i = 0; i < options.threads; i++) {
+      const worker = new Worker(module, { workerData: options.data, stdout: false, stderr: false })
+      const thread = { worker, running: 0 }
+      worker.on('message', (message: TaskReply<Result> | { notice: Notice }) => this.#receive(thread, message))
+      worker.on('error', (error) => this.#fail(error))
+      worker.on('exit', (code) => {
+        if (code !== 0) this.#fail(new HoldfastError('HF_INTERNAL', `a worker thread ended with code ${code}`))
+      })
+      this.#threads.push(thread)
+    }
+  }
+
+  get threads(): number {
+    return this.#threads.length
+  }
+
+  /** Tasks given and not yet answered. */
+  get pending(): number {
+    return this.#waiting.length + this.#running.size
+  }
+
+  /** Gives `task` to the thread with the least to do, as soon as one has room. */
+  run<R extends Result = Result>(task: Task): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      if (this.#failure !== undefined) return reject(this.#failure)
+      this.#waiting.push({ task, resolve: resolve as (result: never) => void, reject })
+      this.#dispatch()
+    })
+  }
+
+  /** Gives `task` to every thread, behind what each has been given already. */
+  async runOnEach<R extends Result = Result>(task: Task): Promise<R[]> {
+    return await Promise.all(
+      this.#threads.map(
+        (thread) =>
+          new Promise<R>((resolve, reject) => {
+            if (this.#failure !== undefined) return reject(this.#failure)
+            this.#start(thread, { task, resolve: resolve as (result: never) => void, reject })
+          }),
+      ),
+    )
+  }
+
+  /** Ends all threads, whatever they are doing. */
+  async close(): Promise<void> {
+    this.#failure ??= new HoldfastError('HF_INTERRUPTED', 'the worker threads were stopped')
+    this.#rejectAll(this.#failure)
+    await Promise.all(this.#threads.map((thread) => thread.worker.terminate()))
+  }
+
+  #dispatch(): void {
+    while (this.#waiting.length > 0) {
+      let best: Thread | undefined
+      for (const thread of this.#threads) if (!best || thread.running < best.running) best = thread
+      if (!best || best.running >= this.#limit) return
+      this.#start(best, this.#waiting.shift()!)
+    }
+  }
+
+  #start(thread: Thread, waiting: Waiting<Task>): void {
+    const task = this.#nextTask++
+    thread.running++
+    this.#running.set(task, { thread, waiting })
+    thread.worker.postMessage({ task, payload: waiting.task })
+  }
+
+  #receive(thread: Thread, message: TaskReply<Result> | { notice: Notice }): void {
+    if ('notice' in message) {
+      this.#onNotice?.(message.notice)
+      return
+    }
+    const running = this.#running.get(message.task)
+    if (!running) return
+    this.#running.delete(message.task)
+    thread.running--
+    if ('error' in message) running.waiting.reject(reviveError(message.error))
+    else running.waiting.resolve(message.result as never)
+    this.#dispatch()
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error
+    this.#rejectAll(this.#failure)
+  }
+
+  #rejectAll(error: unknown): void {
+    for (const { waiting } of this.#running.values()) waiting.reject(error)
+    this.#running.clear()
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
+  }
+}
+
+/** The form in which a worker posts an error. */
+export function plainError(error: unknown): PlainError {
+  const known = error instanceof HoldfastError ? error : undefined
+  const fallback = error as Partial<NodeJS.ErrnoException> | undefined
+  return {
+    code: known?.code,
+    message: known?.message ?? fallback?.message ?? String(error),
+    hint: known?.hint,
+    context: known?.context ?? {},
+    retry: known?.retry,
+    systemCode: known ? undefined : fallback?.code,
+    stack: fallback?.stack,
+  }
+}
+
+/** The error a worker posted, as thrown there. */
+export function reviveError(plain: PlainError): Error {
+  const cause = plain.stack
+  if (plain.code !== undefined && plain.code in errorCodes)
+    return new HoldfastError(plain.code, plain.message, {
+      context: plain.context,
+      cause,
+      ...(plain.hint === undefined ? {} : { hint: plain.hint }),
+      ...(plain.retry === undefined ? {} : { retry: plain.retry }),
+    })
+  return Object.assign(new Error(plain.message, { cause }), plain.systemCode === undefined ? {} : { code: plain.systemCode })
+}
