@@ -2,9 +2,9 @@ import { HoldfastError } from '../../lib/errors.ts'
 import { degree, POLYNOMIAL_DEGREE } from './polynomial.ts'
 
 /** No chunk but the last of a file is shorter. */
-export const MIN_CHUNK_BYTES = 512 * 1024
+export const MIN_CHUNK_BYTES: number = 512 * 1024
 /** No chunk is longer. */
-export const MAX_CHUNK_BYTES = 8 * 1024 * 1024
+export const MAX_CHUNK_BYTES: number = 8 * 1024 * 1024
 /** Bytes a fingerprint covers. */
 export const WINDOW_BYTES = 64
 /** A chunk may end where these bits of the fingerprint are zero: every MiB on average. */
