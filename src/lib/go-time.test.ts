@@ -170,6 +170,23 @@ describe('zone of the machine', () => {
     ])
   })
 
+  test('calendar steps keep the clock on the wall through changes of the clocks, when the time is a local one', () => {
+    // Recorded from a Go program in this zone: AddDate(0, -m, -d).
+    const steps = [
+      ['2024-07-01T12:00:00+02:00', 4, 0],
+      ['2024-03-31T12:00:00+02:00', 0, 1],
+      ['2024-10-27T02:30:00+01:00', 0, 1],
+      ['2024-07-01T12:00:00-04:00', 6, 0],
+    ]
+    const moved = `${JSON.stringify(steps)}.map(([s, m, d]) => t.formatTime(t.addDate(t.parseTime(s), 0, -m, -d)))`
+    expect(inZone('Europe/Berlin', moved)).toEqual([
+      '2024-03-01T12:00:00+01:00',
+      '2024-03-30T12:00:00+01:00',
+      '2024-10-26T02:30:00+02:00',
+      '2024-01-01T12:00:00-04:00',
+    ])
+  })
+
   test.each([
     '',
     '2024-02-30 00:00:00',

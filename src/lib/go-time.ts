@@ -200,6 +200,23 @@ export function localTimeOfWall(wall: number, nanoseconds: number): Timestamp {
   return { seconds, nanoseconds, offsetSeconds: localOffset(seconds) }
 }
 
+/**
+ * Moves a time by calendar units as Go's AddDate does: the clock on the wall stays, days beyond a month's end run on into the next month.
+ * A time that carries this machine's zone offset moves through changes of the clocks, any other keeps its offset.
+ */
+export function addDate(time: Timestamp, years: number, months: number, days: number): Timestamp {
+  const wall = time.seconds + time.offsetSeconds
+  const dayNumber = Math.floor(wall / DAY)
+  const date = dateOfDay(dayNumber)
+  const month = date.month - 1 + months
+  const year = date.year + years + Math.floor(month / 12)
+  const first = daysOfDate(year, month - Math.floor(month / 12) * 12 + 1, 1)
+  const moved = (first + date.day - 1 + days) * DAY + (wall - dayNumber * DAY)
+  if (time.offsetSeconds !== 0 && localOffset(time.seconds) === time.offsetSeconds)
+    return localTimeOfWall(moved, time.nanoseconds)
+  return { ...time, seconds: moved - time.offsetSeconds }
+}
+
 function splitNanoseconds(epochNanoseconds: bigint): { seconds: number; nanoseconds: number } {
   const seconds = Number(epochNanoseconds / 1_000_000_000n)
   const nanoseconds = Number(epochNanoseconds % 1_000_000_000n)
