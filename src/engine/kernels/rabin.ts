@@ -1,4 +1,6 @@
-import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, type RabinTables, rabinTables, scanRabinPlain } from './rabin-plain.ts'
+import { HoldfastError } from '../../lib/errors.ts'
+import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, rabinTables, scanRabinPlain } from './rabin-plain.ts'
+import { wasmRabinScan } from './rabin-wasm.ts'
 import { sharedWasmMemory, WASM_PAGE_BYTES } from './wasm.ts'
 
 export { isIrreducible, randomPolynomial } from './polynomial.ts'
@@ -20,19 +22,24 @@ export interface RabinScanner {
   findCut(chunkStart: number, scannedTo: number, end: number): number
 }
 
+/** Larger memory could not be addressed by signed 32-bit positions. */
+const MAX_MEMORY_BYTES = 2 ** 31 - WASM_PAGE_BYTES
+
 /** A scanner with `memoryBytes` of memory of its own; belongs to one thread. HF_REPO_CONFIG unless the polynomial has degree 53. */
 export function createRabinScanner(polynomial: bigint, memoryBytes: number): RabinScanner {
-  const tables: RabinTables = rabinTables(polynomial)
-  const memory = new Uint8Array(sharedWasmMemory(Math.ceil(memoryBytes / WASM_PAGE_BYTES)).buffer, 0, memoryBytes)
+  const tables = rabinTables(polynomial)
+  if (memoryBytes > MAX_MEMORY_BYTES)
+    throw new HoldfastError('HF_INTERNAL', `a chunker was asked for with ${memoryBytes} bytes of memory`)
+  const wasmMemory = sharedWasmMemory(1 + Math.ceil(memoryBytes / WASM_PAGE_BYTES))
+  const memory = new Uint8Array(wasmMemory.buffer, WASM_PAGE_BYTES, memoryBytes)
+  const scan =
+    wasmRabinScan(tables, wasmMemory, WASM_PAGE_BYTES) ?? ((from, end) => scanRabinPlain(tables, memory, from, end))
   return {
     memory,
     findCut(chunkStart, scannedTo, end) {
       const last = chunkStart + MAX_CHUNK_BYTES
-      const to = Math.min(end, last, memory.length)
-      const from = Math.max(scannedTo + 1, chunkStart + MIN_CHUNK_BYTES)
-      const cut = from <= to ? scanRabinPlain(tables, memory, from, to) : -1
-      if (cut >= 0) return cut
-      return end >= last ? last : -1
+      const cut = scan(Math.max(scannedTo + 1, chunkStart + MIN_CHUNK_BYTES), Math.min(end, last, memoryBytes))
+      return cut < 0 && end >= last ? last : cut
     },
   }
 }
