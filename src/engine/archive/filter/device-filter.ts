@@ -1,0 +1,63 @@
+import { lstatSync } from 'node:fs'
+import { HoldfastError } from '../../../lib/errors.ts'
+import { bytesOfBinary, textOfBinary } from './binary-text.ts'
+import { directoryOf } from './clean-path.ts'
+
+/** Says which paths stay on the file systems of the backup's targets. */
+export interface DeviceFilter {
+  /** `device` is that of the path itself, as lstat gives it. */
+  accepts(path: string, isDirectory: boolean, device: number | bigint): boolean
+}
+
+/**
+ * The filter of `--one-file-system`: a path must be on the device of the nearest target above it. A directory another file system is
+ * mounted on is kept, what is in it is not.
+ *
+ * @param targets clean absolute paths (binary strings) that exist.
+ * @throws HF_PATH_NOT_FOUND when a target cannot be looked at.
+ */
+export function createDeviceFilter(targets: readonly string[]): DeviceFilter {
+  const devices = new Map(targets.map((target) => [target, deviceOfTarget(target)]))
+  let lastDirectory: string | undefined
+  let lastDevice = 0n
+
+  const allowedDevice = (path: string): bigint => {
+    const own = devices.get(path)
+    if (own !== undefined) return own
+    const directory = directoryOf(path)
+    if (directory === path)
+      throw new HoldfastError('HF_INTERNAL', `${textOfBinary(path)} is below none of the targets of the backup`)
+    if (directory !== lastDirectory) {
+      lastDevice = allowedDevice(directory)
+      lastDirectory = directory
+    }
+    return lastDevice
+  }
+
+  return {
+    accepts: (path, isDirectory, device) => {
+      if (allowedDevice(path) === BigInt(device)) return true
+      if (!isDirectory || devices.has(path)) return false
+      const parent = directoryOf(path)
+      return deviceOf(parent) === allowedDevice(parent)
+    },
+  }
+}
+
+function deviceOfTarget(target: string): bigint {
+  const device = deviceOf(target)
+  if (device === undefined)
+    throw new HoldfastError('HF_PATH_NOT_FOUND', `${textOfBinary(target)} is not there or cannot be looked at`, {
+      context: { path: textOfBinary(target) },
+    })
+  return device
+}
+
+/** undefined when the path cannot be looked at. */
+function deviceOf(path: string): bigint | undefined {
+  try {
+    return lstatSync(Buffer.from(bytesOfBinary(path)), { bigint: true }).dev
+  } catch {
+    return undefined
+  }
+}

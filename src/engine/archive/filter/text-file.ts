@@ -1,0 +1,66 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
+import { binaryOf, binaryOfText } from './binary-text.ts'
+
+/**
+ * Reads a file of patterns or paths, or any other thing that can be read like one (`/dev/stdin`, a pipe).
+ *
+ * @param purpose the option that names the file, for messages.
+ * @throws HF_PATH_NOT_FOUND when there is none; HF_USAGE when it cannot be read.
+ */
+export async function readListFile(path: string, purpose: string): Promise<Uint8Array> {
+  let file: FileHandle | undefined
+  try {
+    file = await open(path)
+    return await file.readFile()
+  } catch (cause) {
+    const missing = systemErrorCode(cause) === 'ENOENT'
+    throw new HoldfastError(
+      missing ? 'HF_PATH_NOT_FOUND' : 'HF_USAGE',
+      missing ? `${purpose}: ${path} does not exist` : `${purpose}: cannot read ${path}: ${(cause as Error).message}`,
+      { cause, context: { path }, hint: 'name a text file with one entry per line' },
+    )
+  } finally {
+    await file?.close()
+  }
+}
+
+/**
+ * The text of a file as the binary string of its UTF-8 bytes. A byte order mark is left out; with that of UTF-16 the bytes are converted.
+ * Without one they are taken as they are, be they UTF-8 or not.
+ */
+export function decodeText(bytes: Uint8Array): string {
+  const [first, second, third] = bytes
+  if (first === 0xef && second === 0xbb && third === 0xbf) return binaryOf(bytes.subarray(3))
+  if (first === 0xfe && second === 0xff) return binaryOfText(new TextDecoder('utf-16be').decode(bytes))
+  if (first === 0xff && second === 0xfe) return binaryOfText(new TextDecoder('utf-16le').decode(bytes))
+  return binaryOf(bytes)
+}
+
+/** Lines without their ends, `\n` or `\r\n`. */
+export function splitLines(text: string): string[] {
+  const lines = text.split('\n').map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line))
+  if (lines.at(-1) === '') lines.pop()
+  return lines
+}
+
+/** White space as Go's unicode.IsSpace has it, in UTF-8. */
+const spaceStart = /^(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)/
+const spaceEnd = /(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)$/
+
+/** `text` (a binary string) without white space at its ends, and how many bytes were cut off at the front. */
+export function trimSpace(text: string): { readonly text: string; readonly cut: number } {
+  let start = 0
+  let end = text.length
+  for (;;) {
+    const space = spaceStart.exec(text.slice(start, start + 3))
+    if (space === null) break
+    start += space[0].length
+  }
+  for (;;) {
+    const space = spaceEnd.exec(text.slice(Math.max(start, end - 3), end))
+    if (space === null) break
+    end -= space[0].length
+  }
+  return { text: text.slice(start, end), cut: start }
+}
