@@ -3,7 +3,7 @@ import { type NativeFunction, nativeLibrary } from '../../lib/native.ts'
 import { ownSystemError, type SystemError, systemError } from './system-error.ts'
 
 /**
- * Addresses are `uintptr_t`: numbers cost less per call than views, and most calls point into the middle of a kept buffer.
+ * Addresses are mostly `uintptr_t`: numbers cost less per call than views, and most calls point into the middle of a kept buffer.
  * `syscall` stands in for what the C libraries of Node's oldest supported systems do not export.
  */
 const signatures = {
@@ -13,6 +13,22 @@ const signatures = {
   statx: ['int', 'int', 'uintptr_t', 'int', 'uint', 'uintptr_t'],
   utimensat: ['int', 'int', 'uintptr_t', 'uintptr_t', 'int'],
   futimens: ['int', 'int', 'uintptr_t'],
+  llistxattr: ['intptr_t', 'uintptr_t', 'uintptr_t', 'size_t'],
+  flistxattr: ['intptr_t', 'int', 'uintptr_t', 'size_t'],
+  lgetxattr: ['intptr_t', 'uintptr_t', 'uintptr_t', 'uintptr_t', 'size_t'],
+  fgetxattr: ['intptr_t', 'int', 'uintptr_t', 'uintptr_t', 'size_t'],
+  lsetxattr: ['int', 'uintptr_t', 'uintptr_t', 'uintptr_t', 'size_t', 'int'],
+  fsetxattr: ['int', 'int', 'uintptr_t', 'uintptr_t', 'size_t', 'int'],
+  lremovexattr: ['int', 'uintptr_t', 'uintptr_t'],
+  fremovexattr: ['int', 'int', 'uintptr_t'],
+  lseek: ['int64_t', 'int', 'int64_t', 'int'],
+  fallocate: ['int', 'int', 'int', 'int64_t', 'int64_t'],
+  getpwuid_r: ['int', 'uint', 'uintptr_t', 'uintptr_t', 'size_t', 'uintptr_t'],
+  getgrgid_r: ['int', 'uint', 'uintptr_t', 'uintptr_t', 'size_t', 'uintptr_t'],
+  getpwnam_r: ['int', 'void*', 'uintptr_t', 'uintptr_t', 'size_t', 'uintptr_t'],
+  getgrnam_r: ['int', 'void*', 'uintptr_t', 'uintptr_t', 'size_t', 'uintptr_t'],
+  strlen: ['size_t', 'uintptr_t'],
+  memcpy: ['uintptr_t', 'void*', 'uintptr_t', 'size_t'],
 } as const
 
 type Signatures = typeof signatures
