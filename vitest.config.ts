@@ -6,7 +6,7 @@ const config: ViteUserConfig = defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
-    reporters: ['default'],
+    reporters: ['./test/support/skip-reporter.ts', 'default'],
   },
 })
 

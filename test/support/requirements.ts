@@ -1,0 +1,68 @@
+import { accessSync, constants, statSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+/** Something of the machine that tests may need. */
+export interface Requirement {
+  /** As in "needs ...". */
+  readonly what: string
+  /** The Debian package that brings it. */
+  readonly debianPackage?: string
+  readonly isPresent: () => boolean
+}
+
+const command = (name: string, debianPackage = name): Requirement => ({
+  what: `the command ${name}`,
+  debianPackage,
+  isPresent: () => commandPath(name) !== undefined,
+})
+
+/** All that any test needs beyond Node and npm packages; `scripts/setup.ts` installs it where it may. */
+export const requirements: Readonly<Record<RequirementName, Requirement>> = {
+  restic: command('restic'),
+  setfacl: command('setfacl', 'acl'),
+  setfattr: command('setfattr', 'attr'),
+  unzip: command('unzip'),
+  root: { what: 'to be root', isPresent: () => process.getuid?.() === 0 },
+}
+
+export type RequirementName = 'restic' | 'setfacl' | 'setfattr' | 'unzip' | 'root'
+
+/**
+ * True when this machine lacks one of `names`: `describe.skipIf(lacks('restic'))`. With HOLDFAST_TEST_ALL set, as in CI, what can be
+ * installed and is not there is a failure and no reason to skip.
+ */
+export function lacks(...names: readonly RequirementName[]): boolean {
+  const missing = missingRequirements(names)
+  const installable = missing.filter(({ debianPackage }) => debianPackage !== undefined)
+  if (process.env.HOLDFAST_TEST_ALL && installable.length > 0) {
+    throw new Error(
+      `this test needs ${installable.map(({ what }) => what).join(' and ')}: run \`node scripts/setup.ts\` as root`,
+    )
+  }
+  return missing.length > 0
+}
+
+/** Those of `names` (all by default) that this machine lacks. */
+export function missingRequirements(
+  names: readonly RequirementName[] = Object.keys(requirements) as RequirementName[],
+): readonly Requirement[] {
+  return names.map((name) => requirements[name]).filter((requirement) => !requirement.isPresent())
+}
+
+/** Where `name` lies on PATH. */
+export function commandPath(name: string): string | undefined {
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, name))
+    .find(isExecutable)
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
