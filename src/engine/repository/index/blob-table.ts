@@ -23,13 +23,6 @@ export class BlobTableBuilder {
     this.#fields = new Uint32Array(capacity * FIELDS)
   }
 
-  /** Adds a row whose id is 64 hex digits. */
-  appendHex(id: string, pack: number, offset: number, length: number, uncompressedLength: number): void {
-    const row = this.#next()
-    Buffer.from(this.#ids.buffer, row * ID_BYTES, ID_BYTES).write(id, 'hex')
-    this.#setFields(row, pack, offset, length, uncompressedLength)
-  }
-
   /** Adds a row whose id is the 32 bytes of `source` at `at`. */
   append(
     source: Uint8Array,
@@ -75,6 +68,8 @@ export class BlobTableBuilder {
       for (let i = 0; i < FIELDS; i++) fieldWords[row * FIELDS + i] = this.#fields[from * FIELDS + i]!
     }
     this.count = 0
+    this.#ids = new Uint8Array(1024 * ID_BYTES)
+    this.#fields = new Uint32Array(1024 * FIELDS)
     return new BlobTable({ count, ids, fields })
   }
 

@@ -5,7 +5,8 @@ import { isHoldfastError, systemErrorCode } from '../../../lib/errors.ts'
 import { type Id, isId } from '../../../lib/id.ts'
 import { randomBytes } from '../../../lib/random.ts'
 import { type Cipher, CRYPTO_OVERHEAD_BYTES } from '../../kernels/cipher.ts'
-import { type PackedRows, unpackIndex } from './packed-index.ts'
+import type { PackListing } from '../pack/blob-rows.ts'
+import { decodeListings, encodeListings } from './cached-listing.ts'
 
 /**
  * Decoded index files, kept locally by index id so that opening a repository parses no JSON. Sealed with the repository's key: ids are
@@ -22,20 +23,21 @@ export class IndexCache {
   }
 
   /** The decoded index file `name`, or undefined when it is not here or not intact. */
-  async read(name: Id): Promise<PackedRows[] | undefined> {
+  async read(name: Id): Promise<PackListing[] | undefined> {
     try {
       const sealed = await readFile(join(this.#directory, name))
       const packed = new Uint8Array(Math.max(0, sealed.length - CRYPTO_OVERHEAD_BYTES))
       this.#cipher.open(sealed, packed)
-      return unpackIndex(packed)
+      return decodeListings(packed)
     } catch (error) {
       if (isHoldfastError(error, 'HF_CRYPTO_AUTH') || systemErrorCode(error) !== undefined) return undefined
       throw error
     }
   }
 
-  /** Keeps what `packIndex` made of the index file `name`. */
-  async write(name: Id, packed: Uint8Array): Promise<void> {
+  /** Keeps what the index file `name` lists. */
+  async write(name: Id, packs: readonly PackListing[]): Promise<void> {
+    const packed = encodeListings(packs)
     const sealed = new Uint8Array(packed.length + CRYPTO_OVERHEAD_BYTES)
     this.#cipher.seal(randomBytes(16), packed, sealed)
     const temporary = join(this.#directory, `${name}.${toHex(randomBytes(4))}.tmp`)

@@ -1,6 +1,7 @@
 import { fromUtf8, utf8 } from '../../../lib/bytes.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { type Id, isId } from '../../../lib/id.ts'
+import { BlobRows, type PackListing } from '../pack/blob-rows.ts'
 import type { PackEntry } from '../pack/header.ts'
 
 /** One pack and all its blobs, as an index file lists them. */
@@ -15,18 +16,20 @@ export const FULL_INDEX_BLOBS = 50_000
 export const FULL_INDEX_AGE_MS: number = 10 * 60 * 1000
 
 /** The JSON of an index file (restic's format, "Indexing"), with its final newline. */
-export function encodeIndex(packs: Iterable<IndexedPack>): Uint8Array {
-  const parts: string[] = []
-  for (const { pack, blobs } of packs) {
-    const rows = blobs.map(
-      (blob) =>
-        `{"id":"${blob.id}","type":"${blob.type}","offset":${blob.offset},"length":${blob.length}${
-          blob.uncompressedLength > 0 ? `,"uncompressed_length":${blob.uncompressedLength}` : ''
-        }}`,
-    )
-    parts.push(`{"id":"${pack}","blobs":[${rows.join(',')}]}`)
+export function encodeIndex(packs: Iterable<PackListing>): Uint8Array {
+  const listed: string[] = []
+  for (const { pack, rows } of packs) {
+    const blobs = new BlobRows(rows)
+    const parts: string[] = []
+    for (let row = 0; row < blobs.count; row++) {
+      const uncompressed = blobs.uncompressedLength(row)
+      const length = `"offset":${blobs.offset(row)},"length":${blobs.length(row)}`
+      const rest = uncompressed > 0 ? `,"uncompressed_length":${uncompressed}` : ''
+      parts.push(`{"id":"${blobs.id(row)}","type":"${blobs.type(row)}",${length}${rest}}`)
+    }
+    listed.push(`{"id":"${pack}","blobs":[${parts.join(',')}]}`)
   }
-  return utf8(`{"packs":[${parts.join(',')}]}\n`)
+  return utf8(`{"packs":[${listed.join(',')}]}\n`)
 }
 
 /**

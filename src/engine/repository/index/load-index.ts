@@ -2,11 +2,11 @@ import { asBuffer } from '../../../lib/bytes.ts'
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import type { Id } from '../../../lib/id.ts'
 import { forEachParallel } from '../../../lib/parallel.ts'
+import { type PackListing, rowsOf } from '../pack/blob-rows.ts'
 import type { Repository } from '../repository.ts'
 import type { IndexCache } from './index-cache.ts'
 import { decodeIndex, type IndexedPack } from './index-file.ts'
 import type { MasterIndex } from './master-index.ts'
-import { packIndex } from './packed-index.ts'
 
 /**
  * Loads every index file into `index`, from the local cache of decoded ones where it can. Returns their ids. A file that vanishes between
@@ -29,7 +29,6 @@ export async function loadIndexFiles(
         loaded.add(name)
       })
       await cache?.retain(loaded)
-      index.settle()
       return loaded
     } catch (error) {
       if (round > 0 || !isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) throw error
@@ -59,11 +58,11 @@ async function loadOne(
 ): Promise<void> {
   const cached = await cache?.read(name)
   if (cached) {
-    for (const rows of cached) index.loadPacked(rows)
+    for (const listing of cached) index.load(listing)
     return
   }
-  const packs: IndexedPack[] = []
-  await readIndexFile(repository, name, (pack) => packs.push(pack), signal)
-  for (const pack of packs) index.load(pack)
-  await cache?.write(name, packIndex(packs))
+  const packs: PackListing[] = []
+  await readIndexFile(repository, name, ({ pack, blobs }) => packs.push({ pack, rows: rowsOf(blobs) }), signal)
+  for (const listing of packs) index.load(listing)
+  await cache?.write(name, packs)
 }

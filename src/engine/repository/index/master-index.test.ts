@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { HoldfastError } from '../../../lib/errors.ts'
 import type { Id } from '../../../lib/id.ts'
+import { type PackListing, rowsOf } from '../pack/blob-rows.ts'
 import { type PackEntry, packBytes } from '../pack/header.ts'
+import { decodeListings, encodeListings } from './cached-listing.ts'
 import { decodeIndex, encodeIndex, type IndexedPack } from './index-file.ts'
 import { MasterIndex } from './master-index.ts'
-import { packIndex, unpackIndex } from './packed-index.ts'
 
 const idOf = (text: string): Id => createHash('sha256').update(text).digest('hex')
 
@@ -27,14 +28,18 @@ function packOf(name: string, blobs: number, type: PackEntry['type'] = 'data'): 
   }
 }
 
+const listing = ({ pack, blobs }: IndexedPack): PackListing => ({ pack, rows: rowsOf(blobs) })
+
 describe('the master index', () => {
-  test('finds every blob of 40,000 and none that is not there, loaded, decoded from the cache, or added', () => {
+  test('finds every blob of 40,000 and none that is not there, loaded, decoded from the cache, or added between lookups', () => {
     const packs = Array.from({ length: 40 }, (_, i) => packOf(`pack ${i}`, 1000, i % 3 ? 'data' : 'tree'))
     const loaded = new MasterIndex()
-    for (const pack of packs.slice(0, 10)) loaded.load(pack)
-    for (const rows of unpackIndex(packIndex(packs.slice(10, 20)))!) loaded.loadPacked(rows)
-    loaded.settle()
-    for (const pack of packs.slice(20)) loaded.add(pack)
+    for (const pack of packs.slice(0, 10)) loaded.load(listing(pack))
+    for (const rows of decodeListings(encodeListings(packs.slice(10, 20).map(listing)))!) loaded.load(rows)
+    for (const pack of packs.slice(20)) {
+      loaded.load(listing(pack))
+      expect(loaded.has(pack.blobs[7]!.type, pack.blobs[7]!.id)).toBe(true)
+    }
     for (const { pack, blobs } of packs) {
       expect(loaded.packFacts(pack)).toMatchObject({ sizeBytes: packBytes(blobs), blobs: 1000 })
       for (const { type, id, offset, length, uncompressedLength } of blobs) {
@@ -51,10 +56,7 @@ describe('the master index', () => {
     const first = packOf('a', 3)
     const second = { pack: idOf('b'), blobs: first.blobs.slice(1) }
     const third = { pack: idOf('c'), blobs: first.blobs.slice(2) }
-    index.load(first)
-    index.load(second)
-    index.settle()
-    index.add(third)
+    for (const pack of [first, second, third]) index.load(listing(pack))
     expect(
       index
         .findAll('data', first.blobs[2]!.id)
@@ -68,12 +70,10 @@ describe('the master index', () => {
   test('takes a pack listed twice once, and puts one listed in parts together', () => {
     const whole = packOf('a', 10)
     const index = new MasterIndex()
-    index.load({ pack: whole.pack, blobs: whole.blobs.slice(0, 4) })
-    index.load({ pack: whole.pack, blobs: whole.blobs.slice(4) })
-    index.settle()
+    index.load(listing({ pack: whole.pack, blobs: whole.blobs.slice(0, 4) }))
+    index.load(listing({ pack: whole.pack, blobs: whole.blobs.slice(4) }))
     expect(index.packFacts(whole.pack)).toMatchObject({ blobs: 10, sizeBytes: packBytes(whole.blobs) })
-    index.load(whole)
-    index.settle()
+    index.load(listing(whole))
     expect(index.count).toBe(10)
   })
 })
@@ -81,7 +81,7 @@ describe('the master index', () => {
 describe('index files', () => {
   test('read back as written, in the field order of the format', () => {
     const packs = [packOf('a', 2), packOf('b', 1, 'tree')]
-    const json = encodeIndex(packs)
+    const json = encodeIndex(packs.map(listing))
     const read: IndexedPack[] = []
     decodeIndex(json, idOf('index'), (pack) => read.push(pack))
     expect(read).toEqual(packs)

@@ -1,14 +1,8 @@
 import { ID_BYTES, type Id } from '../../../lib/id.ts'
 import { type BlobLocation, type BlobType, blobTypes } from '../blob.ts'
+import { BlobRows, type PackListing } from '../pack/blob-rows.ts'
 import { entryBytes, PACK_FRAME_BYTES } from '../pack/header.ts'
 import { type BlobTable, BlobTableBuilder, type BlobTableMemory } from './blob-table.ts'
-import type { IndexedPack } from './index-file.ts'
-import { expandRows, type PackedRows, ROW_BYTES } from './packed-index.ts'
-
-/** Rows added since the last sorted table was built are looked up in a map; more than this many become a table of their own. */
-const RECENT_LIMIT = 20_000
-/** More tables than this are merged into one, so that a miss stays cheap. */
-const TABLE_LIMIT = 6
 
 /** What worker threads need to tell whether a blob is already stored. */
 export interface SharedIndex {
@@ -34,20 +28,16 @@ export class MasterIndex {
   #packSizes = new Float64Array(256)
   #packBlobs = new Uint32Array(256)
   readonly #tables: Record<BlobType, BlobTable[]> = { data: [], tree: [] }
-  readonly #building: Record<BlobType, BlobTableBuilder> = {
+  /** Rows not yet in a sorted table; sorted at the next lookup. */
+  readonly #unsorted: Record<BlobType, BlobTableBuilder> = {
     data: new BlobTableBuilder(),
     tree: new BlobTableBuilder(),
   }
-  readonly #recent: Record<BlobType, Map<Id, number>> = { data: new Map(), tree: new Map() }
-  readonly #recentRows: BlobLocation[] = []
 
   /** Number of entries, duplicates counted. */
   get count(): number {
-    let total = this.#recentRows.length
-    for (const type of blobTypes) {
-      total += this.#building[type].count
-      for (const table of this.#tables[type]) total += table.count
-    }
+    let total = 0
+    for (const type of blobTypes) for (const table of this.tables(type)) total += table.count
     return total
   }
 
@@ -56,80 +46,44 @@ export class MasterIndex {
   }
 
   /**
-   * Adds what an index file lists while loading; call `settle` before the first lookup. A pack listed again by another index file is
-   * skipped; one whose blobs are spread over several listings (old writers did that) is put together.
+   * Adds the blobs of a pack, listed by an index file or just written. A pack known already is skipped; one whose blobs are spread over
+   * several listings (old writers did that) is put together.
    */
-  load(listed: IndexedPack): void {
-    const known = this.#packNumbers.get(listed.pack)
-    if (known === undefined) {
-      const number = this.#addListed(listed)
-      for (const blob of listed.blobs)
-        this.#building[blob.type].appendHex(blob.id, number, blob.offset, blob.length, blob.uncompressedLength)
-    } else if (this.#packBlobs[known] !== listed.blobs.length) this.#completePack(known, listed)
-  }
-
-  /** As `load`, from the decoded form of the local cache. */
-  loadPacked(rows: PackedRows): void {
-    if (this.#packNumbers.has(rows.pack)) {
-      this.load(expandRows(rows))
-      return
-    }
-    const number = this.#addPack(rows.pack, rows.count)
-    for (let i = 0, at = rows.start; i < rows.count; i++, at += ROW_BYTES) {
-      const { bytes } = rows
-      const type: BlobType = bytes[at + ID_BYTES] === 1 ? 'tree' : 'data'
-      const length = bytes.readUInt32LE(at + ID_BYTES + 5)
-      const uncompressedLength = bytes.readUInt32LE(at + ID_BYTES + 9)
-      this.#building[type].append(bytes, at, number, bytes.readUInt32LE(at + ID_BYTES + 1), length, uncompressedLength)
+  load({ pack, rows }: PackListing): void {
+    const blobs = new BlobRows(rows)
+    const known = this.#packNumbers.get(pack)
+    if (known !== undefined && this.#packBlobs[known] === blobs.count) return
+    const number = known ?? this.#addPack(pack)
+    for (let row = 0; row < blobs.count; row++) {
+      const type = blobs.type(row)
+      const offset = blobs.offset(row)
+      if (
+        known !== undefined &&
+        this.findAll(type, blobs.id(row)).some((at) => at.pack === pack && at.offset === offset)
+      )
+        continue
+      const length = blobs.length(row)
+      const uncompressedLength = blobs.uncompressedLength(row)
+      this.#unsorted[type].append(blobs.bytes, blobs.idAt(row), number, offset, length, uncompressedLength)
       this.#packSizes[number]! += length + entryBytes(uncompressedLength)
+      this.#packBlobs[number]! += 1
     }
-  }
-
-  /** Makes everything loaded so far available to lookups. */
-  settle(): void {
-    for (const type of blobTypes) {
-      const builder = this.#building[type]
-      if (builder.count === 0) continue
-      this.#tables[type].push(builder.build())
-      this.#building[type] = new BlobTableBuilder()
-      if (this.#tables[type].length > TABLE_LIMIT) this.#merge(type)
-    }
-  }
-
-  /** Adds a pack written by this process; its blobs are found at once. */
-  add(written: IndexedPack): void {
-    if (this.#packNumbers.has(written.pack)) return
-    this.#addListed(written)
-    for (const blob of written.blobs) {
-      this.#recent[blob.type].set(blob.id, this.#recentRows.length)
-      this.#recentRows.push({
-        pack: written.pack,
-        offset: blob.offset,
-        length: blob.length,
-        uncompressedLength: blob.uncompressedLength,
-      })
-    }
-    if (this.#recentRows.length > RECENT_LIMIT) this.#settleRecent()
   }
 
   has(type: BlobType, id: Id): boolean {
-    if (this.#recent[type].has(id)) return true
-    return this.hasBytes(type, this.#bytesOf(id), 0, false)
+    return this.hasBytes(type, this.#bytesOf(id))
   }
 
   /** As `has`, for an id given as 32 bytes of `source` at `at`. */
-  hasBytes(type: BlobType, source: Uint8Array, at = 0, lookInRecent = true): boolean {
-    for (const table of this.#tables[type]) if (table.find(source, at) >= 0) return true
-    if (!lookInRecent || this.#recent[type].size === 0) return false
-    return this.#recent[type].has(Buffer.from(source.buffer, source.byteOffset + at, ID_BYTES).toString('hex'))
+  hasBytes(type: BlobType, source: Uint8Array, at = 0): boolean {
+    for (const table of this.tables(type)) if (table.find(source, at) >= 0) return true
+    return false
   }
 
   /** A place where the blob lies, or undefined when no index knows it. */
   find(type: BlobType, id: Id): BlobLocation | undefined {
-    const recent = this.#recent[type].get(id)
-    if (recent !== undefined) return this.#recentRows[recent]
     const bytes = this.#bytesOf(id)
-    for (const table of this.#tables[type]) {
+    for (const table of this.tables(type)) {
       const row = table.find(bytes)
       if (row >= 0) return this.#location(table, row)
     }
@@ -140,14 +94,12 @@ export class MasterIndex {
   findAll(type: BlobType, id: Id): BlobLocation[] {
     const found: BlobLocation[] = []
     const bytes = this.#bytesOf(id)
-    for (const table of this.#tables[type]) {
+    for (const table of this.tables(type)) {
       let row = table.find(bytes)
       if (row < 0) continue
       do found.push(this.#location(table, row++))
       while (table.repeats(row))
     }
-    const recent = this.#recent[type].get(id)
-    if (recent !== undefined) found.push(this.#recentRows[recent]!)
     return found
   }
 
@@ -179,8 +131,18 @@ export class MasterIndex {
 
   /** The sorted tables of one type, everything included; rows refer to packs by number. */
   tables(type: BlobType): readonly BlobTable[] {
-    this.#settleRecent()
-    return this.#tables[type]
+    const unsorted = this.#unsorted[type]
+    const tables = this.#tables[type]
+    if (unsorted.count === 0) return tables
+    tables.push(unsorted.build())
+    // Each table is at least twice as large as the next: a lookup visits few of them, and a row is merged a few times in all.
+    while (tables.length > 1 && tables.at(-1)!.count * 2 > tables.at(-2)!.count) {
+      const merged = new BlobTableBuilder(tables.at(-1)!.count + tables.at(-2)!.count)
+      merged.appendTable(tables.pop()!)
+      merged.appendTable(tables.pop()!)
+      tables.push(merged.build())
+    }
+    return tables
   }
 
   /** Everything known now, readable by other threads; blobs added later are not in it. */
@@ -190,13 +152,7 @@ export class MasterIndex {
     }
   }
 
-  #addListed(listed: IndexedPack): number {
-    const number = this.#addPack(listed.pack, listed.blobs.length)
-    for (const blob of listed.blobs) this.#packSizes[number]! += blob.length + entryBytes(blob.uncompressedLength)
-    return number
-  }
-
-  #addPack(pack: Id, blobs: number): number {
+  #addPack(pack: Id): number {
     const number = this.#packIds.length
     if (number === this.#packSizes.length) {
       const sizes = new Float64Array(number * 2)
@@ -209,39 +165,8 @@ export class MasterIndex {
     this.#packNumbers.set(pack, number)
     this.#packIds.push(pack)
     this.#packSizes[number] = PACK_FRAME_BYTES
-    this.#packBlobs[number] = blobs
+    this.#packBlobs[number] = 0
     return number
-  }
-
-  #completePack(number: number, listed: IndexedPack): void {
-    this.settle()
-    for (const blob of listed.blobs) {
-      if (this.findAll(blob.type, blob.id).some((at) => at.pack === listed.pack && at.offset === blob.offset)) continue
-      this.#building[blob.type].appendHex(blob.id, number, blob.offset, blob.length, blob.uncompressedLength)
-      this.#packSizes[number]! += blob.length + entryBytes(blob.uncompressedLength)
-      this.#packBlobs[number]! += 1
-    }
-  }
-
-  #settleRecent(): void {
-    this.settle()
-    if (this.#recentRows.length === 0) return
-    for (const type of blobTypes) {
-      for (const [id, row] of this.#recent[type]) {
-        const { pack, offset, length, uncompressedLength } = this.#recentRows[row]!
-        this.#building[type].appendHex(id, this.#packNumbers.get(pack)!, offset, length, uncompressedLength)
-      }
-      this.#recent[type].clear()
-    }
-    this.#recentRows.length = 0
-    this.settle()
-  }
-
-  #merge(type: BlobType): void {
-    const tables = this.#tables[type]
-    const builder = new BlobTableBuilder(tables.reduce((sum, table) => sum + table.count, 0))
-    for (const table of tables) builder.appendTable(table)
-    this.#tables[type] = [builder.build()]
   }
 
   readonly #scratch: Buffer = Buffer.alloc(ID_BYTES)

@@ -2,6 +2,7 @@ import { HoldfastError } from '../../../lib/errors.ts'
 import { ID_BYTES, type Id } from '../../../lib/id.ts'
 import { CRYPTO_OVERHEAD_BYTES } from '../../kernels/cipher.ts'
 import type { BlobType } from '../blob.ts'
+import { BlobRows } from './blob-rows.ts'
 
 /**
  * The list of blobs at the end of a pack (restic's format, "Pack Format"): per blob a type byte, the stored length, for compressed blobs
@@ -41,18 +42,19 @@ export function packBytes(entries: Iterable<{ readonly length: number; readonly 
   return total
 }
 
-/** Writes the plaintext header of `entries`, which must lie one behind the other in this order. */
-export function encodeHeader(entries: readonly PackEntry[]): Uint8Array {
+/** Writes the plaintext header of a pack whose blobs lie one behind the other in the order of `rows`. */
+export function encodeHeader(rows: Uint8Array): Uint8Array {
+  const blobs = new BlobRows(rows)
   let size = 0
-  for (const entry of entries) size += entryBytes(entry.uncompressedLength)
+  for (let row = 0; row < blobs.count; row++) size += entryBytes(blobs.uncompressedLength(row))
   const header = Buffer.alloc(size)
   let at = 0
-  for (const entry of entries) {
-    const compressed = entry.uncompressedLength > 0
-    header[at] = (compressed ? 2 : 0) + (entry.type === 'tree' ? 1 : 0)
-    at = header.writeUInt32LE(entry.length, at + 1)
-    if (compressed) at = header.writeUInt32LE(entry.uncompressedLength, at)
-    at += header.write(entry.id, at, ID_BYTES, 'hex')
+  for (let row = 0; row < blobs.count; row++) {
+    const uncompressedLength = blobs.uncompressedLength(row)
+    header[at] = (uncompressedLength > 0 ? 2 : 0) + (blobs.type(row) === 'tree' ? 1 : 0)
+    at = header.writeUInt32LE(blobs.length(row), at + 1)
+    if (uncompressedLength > 0) at = header.writeUInt32LE(uncompressedLength, at)
+    at += blobs.bytes.copy(header, at, blobs.idAt(row), blobs.idAt(row) + ID_BYTES)
   }
   return header
 }

@@ -6,7 +6,8 @@ import { type Cipher, CRYPTO_OVERHEAD_BYTES } from '../../kernels/cipher.ts'
 import { hashTogether, type Sha256Job, Sha256Stream, sha256 } from '../../kernels/sha256.ts'
 import { compressBound, type Zstd } from '../../kernels/zstd.ts'
 import type { BlobType } from '../blob.ts'
-import { encodeHeader, entryBytes, MAX_PACK_ENTRIES, PACK_FRAME_BYTES, type PackEntry } from './header.ts'
+import { BlobRowsBuilder } from './blob-rows.ts'
+import { encodeHeader, entryBytes, MAX_PACK_ENTRIES, PACK_FRAME_BYTES } from './header.ts'
 
 /**
  * What is done with each sealed blob before it counts as written: opened, decompressed and compared with the plaintext byte by byte; or
@@ -29,13 +30,13 @@ export interface FinishedPack {
   readonly id: Id
   readonly type: BlobType
   readonly bytes: Uint8Array
-  readonly entries: readonly PackEntry[]
+  readonly rows: Uint8Array
 }
 
 /** Ciphertext blobs of a pack that was not full, to be continued by another writer. */
 export interface PartialPack {
   readonly bytes: Uint8Array
-  readonly entries: readonly PackEntry[]
+  readonly rows: Uint8Array
 }
 
 /**
@@ -57,7 +58,7 @@ export class PackWriter {
   #used = 0
   #hashed = 0
   #hash = new Sha256Stream()
-  #entries: PackEntry[] = []
+  readonly #rows = new BlobRowsBuilder()
   #compressed = new Uint8Array(0)
   #verified = new Uint8Array(0)
   #nonces = randomBytes(NONCE_BYTES * NONCES_AT_ONCE)
@@ -74,20 +75,20 @@ export class PackWriter {
   }
 
   get isEmpty(): boolean {
-    return this.#entries.length === 0
+    return this.#rows.count === 0
   }
 
   /** Whether the pack in the making has reached its size and has to be finished before the next blob. */
   get isFull(): boolean {
-    return this.#used >= this.#options.targetBytes || this.#entries.length >= MAX_PACK_ENTRIES
+    return this.#used >= this.#options.targetBytes || this.#rows.count >= MAX_PACK_ENTRIES
   }
 
   /**
-   * Appends a blob. Returns the bytes it takes in the pack, its header entry included.
+   * Appends a blob whose id is the 32 bytes of `id` at `idAt`. Returns the bytes it takes in the pack, its header entry included.
    * @throws HoldfastError HF_INTERNAL when the sealed blob does not read back as what was given: nothing of it is kept.
    */
-  add(id: Id, plaintext: Uint8Array): number {
-    const { zstd, cipher, type } = this.#options
+  add(id: Uint8Array, idAt: number, plaintext: Uint8Array): number {
+    const { zstd, cipher } = this.#options
     let body = plaintext
     let uncompressedLength = 0
     if (zstd && plaintext.length > 0) {
@@ -99,15 +100,16 @@ export class PackWriter {
     this.#reserve(length)
     const sealed = this.#memory.subarray(this.#used, this.#used + length)
     cipher.seal(this.#nonce(), body, sealed)
-    if (this.#options.extraVerify !== 'off') this.#verify(id, plaintext, sealed, uncompressedLength > 0)
-    return this.#append({ type, id, offset: this.#used, length, uncompressedLength })
+    if (this.#options.extraVerify !== 'off')
+      this.#verify(id.subarray(idAt, idAt + ID_BYTES), plaintext, sealed, uncompressedLength > 0)
+    return this.#append(id, idAt, length, uncompressedLength)
   }
 
   /** Appends a blob that is sealed already with the same master key, without opening it. Returns as `add`. */
-  addSealed(id: Id, sealed: Uint8Array, uncompressedLength: number): number {
+  addSealed(id: Uint8Array, idAt: number, sealed: Uint8Array, uncompressedLength: number): number {
     this.#reserve(sealed.length)
     this.#memory.set(sealed, this.#used)
-    return this.#append({ type: this.#options.type, id, offset: this.#used, length: sealed.length, uncompressedLength })
+    return this.#append(id, idAt, sealed.length, uncompressedLength)
   }
 
   /** Hash work for the part of the pack written since the last call; run it with `hashTogether` among other jobs. */
@@ -120,8 +122,8 @@ export class PackWriter {
 
   /** Closes the pack: header, name. The writer is empty afterwards. */
   finish(): FinishedPack {
-    const entries = this.#entries
-    const header = encodeHeader(entries)
+    const rows = this.#rows.take()
+    const header = encodeHeader(rows)
     this.#reserve(header.length + PACK_FRAME_BYTES)
     const sealed = this.#memory.subarray(this.#used, this.#used + header.length + CRYPTO_OVERHEAD_BYTES)
     this.#options.cipher.seal(this.#nonce(), header, sealed)
@@ -135,29 +137,23 @@ export class PackWriter {
     const id = toHex(this.#hash.digest())
     const bytes = this.#memory.subarray(0, this.#used)
     this.#reset()
-    return { id, type: this.#options.type, bytes, entries }
+    return { id, type: this.#options.type, bytes, rows }
   }
 
   /** Hands over what is not yet a pack; the writer is empty afterwards. `bytes` is valid until the writer's next call. */
   takePartial(): PartialPack {
-    const partial = { bytes: this.#memory.subarray(0, this.#used), entries: this.#entries }
+    const partial = { bytes: this.#memory.subarray(0, this.#used), rows: this.#rows.take() }
     this.#reset()
     return partial
   }
 
-  /** Goes on with blobs another writer of the same repository has sealed. */
-  addPartial({ bytes, entries }: PartialPack): void {
-    for (const entry of entries)
-      this.addSealed(entry.id, bytes.subarray(entry.offset, entry.offset + entry.length), entry.uncompressedLength)
+  #append(id: Uint8Array, idAt: number, length: number, uncompressedLength: number): number {
+    this.#rows.append(this.#options.type, id, idAt, this.#used, length, uncompressedLength)
+    this.#used += length
+    return length + entryBytes(uncompressedLength)
   }
 
-  #append(entry: PackEntry): number {
-    this.#entries.push(entry)
-    this.#used += entry.length
-    return entry.length + entryBytes(entry.uncompressedLength)
-  }
-
-  #verify(id: Id, plaintext: Uint8Array, sealed: Uint8Array, compressed: boolean): void {
+  #verify(id: Uint8Array, plaintext: Uint8Array, sealed: Uint8Array, compressed: boolean): void {
     const { zstd, cipher, extraVerify } = this.#options
     this.#compressed = grown(this.#compressed, sealed.length)
     const opened = this.#compressed.subarray(0, cipher.open(sealed, this.#compressed))
@@ -166,8 +162,9 @@ export class PackWriter {
       this.#verified = grown(this.#verified, plaintext.length)
       result = this.#verified.subarray(0, zstd.decompress(opened, this.#verified))
     }
-    const same = extraVerify === 'hash' ? toHex(sha256(result)) === id : asBuffer(result).equals(asBuffer(plaintext))
-    if (!same) throw unreadable(`${this.#options.type} blob ${id}`)
+    const same =
+      extraVerify === 'hash' ? asBuffer(sha256(result)).equals(id) : asBuffer(result).equals(asBuffer(plaintext))
+    if (!same) throw unreadable(`${this.#options.type} blob ${toHex(id)}`)
   }
 
   #reserve(bytes: number): void {
@@ -182,7 +179,6 @@ export class PackWriter {
     this.#used = 0
     this.#hashed = 0
     this.#hash = new Sha256Stream()
-    this.#entries = []
   }
 
   #nonce(): Uint8Array {

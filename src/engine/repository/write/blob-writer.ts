@@ -3,6 +3,7 @@ import { isHoldfastError } from '../../../lib/errors.ts'
 import type { Id } from '../../../lib/id.ts'
 import { sha256Hex } from '../../kernels/sha256.ts'
 import { type BlobType, blobTypes } from '../blob.ts'
+import { BlobRows, rowCount } from '../pack/blob-rows.ts'
 import { type FinishedPack, PackWriter, type PartialPack } from '../pack/pack-writer.ts'
 import type { Repository } from '../repository.ts'
 import { IndexWriter } from './index-writer.ts'
@@ -63,7 +64,7 @@ export class BlobWriter {
   async save(type: BlobType, plaintext: Uint8Array, id: Id = sha256Hex(plaintext)): Promise<SavedBlob> {
     if (!this.#claim(type, id)) return { id, isNew: false, storedBytes: 0 }
     return await this.#inTurn(async () => {
-      const storedBytes = this.#packs[type].add(id, plaintext)
+      const storedBytes = this.#packs[type].add(fromHex(id), 0, plaintext)
       await this.#added(type)
       return { id, isNew: true, storedBytes }
     })
@@ -80,7 +81,7 @@ export class BlobWriter {
     const isNew = duplicate ? this.claimed[type].claim(fromHex(id)) : this.#claim(type, id)
     if (!isNew) return { id, isNew: false, storedBytes: 0 }
     return await this.#inTurn(async () => {
-      const storedBytes = this.#packs[type].addSealed(id, sealed, uncompressedLength)
+      const storedBytes = this.#packs[type].addSealed(fromHex(id), 0, sealed, uncompressedLength)
       await this.#added(type)
       return { id, isNew: true, storedBytes }
     })
@@ -90,7 +91,7 @@ export class BlobWriter {
   async saveDuplicate(type: BlobType, id: Id, plaintext: Uint8Array): Promise<SavedBlob> {
     if (!this.claimed[type].claim(fromHex(id))) return { id, isNew: false, storedBytes: 0 }
     return await this.#inTurn(async () => {
-      const storedBytes = this.#packs[type].add(id, plaintext)
+      const storedBytes = this.#packs[type].add(fromHex(id), 0, plaintext)
       await this.#added(type)
       return { id, isNew: true, storedBytes }
     })
@@ -100,12 +101,10 @@ export class BlobWriter {
   async savePartial(type: BlobType, partial: PartialPack): Promise<void> {
     await this.#inTurn(async () => {
       const pack = this.#packs[type]
-      for (const entry of partial.entries) {
-        pack.addSealed(
-          entry.id,
-          partial.bytes.subarray(entry.offset, entry.offset + entry.length),
-          entry.uncompressedLength,
-        )
+      const blobs = new BlobRows(partial.rows)
+      for (let row = 0; row < blobs.count; row++) {
+        const sealed = partial.bytes.subarray(blobs.offset(row), blobs.offset(row) + blobs.length(row))
+        pack.addSealed(blobs.bytes, blobs.idAt(row), sealed, blobs.uncompressedLength(row))
         await this.#added(type)
       }
     })
@@ -119,15 +118,15 @@ export class BlobWriter {
       // The name is the hash of the content: what is there is this pack, from an earlier try.
       if (!isHoldfastError(error, 'HF_STORAGE_EXISTS')) throw error
     }
-    await this.packStored(pack)
+    await this.packStored({ ...pack, sizeBytes: pack.bytes.length })
   }
 
   /** Notes a pack that is stored durably. */
-  async packStored(pack: Omit<FinishedPack, 'bytes'> & { readonly bytes: { readonly length: number } }): Promise<void> {
+  async packStored(pack: Omit<FinishedPack, 'bytes'> & { readonly sizeBytes: number }): Promise<void> {
     this.counts.packs[pack.type]++
-    this.counts.blobs[pack.type] += pack.entries.length
-    this.counts.packBytes += pack.bytes.length
-    await this.index.add({ pack: pack.id, blobs: pack.entries })
+    this.counts.blobs[pack.type] += rowCount(pack.rows)
+    this.counts.packBytes += pack.sizeBytes
+    await this.index.add({ pack: pack.id, rows: pack.rows })
   }
 
   /** Stores what is not yet a full pack, then the index. Nothing may refer to a saved blob before this. */

@@ -1,6 +1,7 @@
 import { monotonicMilliseconds } from '../../../lib/clock.ts'
 import type { Id } from '../../../lib/id.ts'
-import { encodeIndex, FULL_INDEX_AGE_MS, FULL_INDEX_BLOBS, type IndexedPack } from '../index/index-file.ts'
+import { encodeIndex, FULL_INDEX_AGE_MS, FULL_INDEX_BLOBS } from '../index/index-file.ts'
+import { type PackListing, rowCount } from '../pack/blob-rows.ts'
 import type { Repository } from '../repository.ts'
 
 /**
@@ -10,7 +11,7 @@ import type { Repository } from '../repository.ts'
 export class IndexWriter {
   readonly #repository: Repository
   readonly #written: Id[] = []
-  #pending: IndexedPack[] = []
+  #pending: PackListing[] = []
   #pendingBlobs = 0
   #since = monotonicMilliseconds()
   #saving: Promise<void> = Promise.resolve()
@@ -25,11 +26,11 @@ export class IndexWriter {
   }
 
   /** Takes a pack that is stored durably. Resolves once the index file it filled, if any, is stored too. */
-  async add(pack: IndexedPack): Promise<void> {
-    this.#repository.index.add(pack)
+  async add(pack: PackListing): Promise<void> {
+    this.#repository.index.load(pack)
     if (this.#pending.length === 0) this.#since = monotonicMilliseconds()
     this.#pending.push(pack)
-    this.#pendingBlobs += pack.blobs.length
+    this.#pendingBlobs += rowCount(pack.rows)
     if (this.#pendingBlobs >= FULL_INDEX_BLOBS || monotonicMilliseconds() - this.#since >= FULL_INDEX_AGE_MS)
       await this.flush()
   }

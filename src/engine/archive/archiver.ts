@@ -1,0 +1,442 @@
+import { asBuffer } from '../../lib/bytes.ts'
+import { HoldfastError, systemErrorCode } from '../../lib/errors.ts'
+import type { Id } from '../../lib/id.ts'
+import { reviveError } from '../../lib/worker-pool.ts'
+import { sha256Hex } from '../kernels/sha256.ts'
+import { type FileAttributes, lstat } from '../posix/attributes.ts'
+import { type DirectoryEntry, readDirectory } from '../posix/directory-reader.ts'
+import type { Repository } from '../repository/repository.ts'
+import { encodeTree } from '../repository/tree/encode-tree.ts'
+import { type ByteString, byteStringToText, createNode, type Node, nodesEqual } from '../repository/tree/node.ts'
+import { TreeLoader } from '../repository/tree-loader.ts'
+import type { BlobWriter } from '../repository/write/blob-writer.ts'
+import type { BackupObserver, BackupSummary, ItemChange } from './backup-observer.ts'
+import { type ChangeRules, isUnchanged } from './change-detection.ts'
+import { absolutePath } from './filter/clean-path.ts'
+import type { Selector } from './filter/selector.ts'
+import { NodeReader, pathBytes } from './node-reader.ts'
+import type { NewData } from './saver/messages.ts'
+import { type SavedFile, SaverPool } from './saver/saver-pool.ts'
+import { joinPath, type TargetNode } from './target-tree.ts'
+
+export interface ArchiverOptions {
+  readonly selector: Selector
+  readonly changeRules: ChangeRules
+  readonly withAccessTime: boolean
+  /** Threads that read and save files. */
+  readonly threads: number
+  readonly dryRun: boolean
+  readonly observer: BackupObserver
+}
+
+/** A directory whose list is being put together: its own node is made when the last of its entries is there. */
+interface OpenDirectory {
+  readonly snapshotPath: ByteString
+  readonly parent: OpenDirectory | undefined
+  readonly slot: number
+  /** The directory's own attributes, without its tree; absent for the root of the snapshot. */
+  readonly self: Node | undefined
+  readonly previous: Node | undefined
+  readonly previousNodes: readonly Node[]
+  readonly nodes: (Node | undefined)[]
+  /** Entries still being saved, and one for the listing itself. */
+  missing: number
+}
+
+const noData = (): NewData => ({ newBlobs: 0, newBytes: 0, storedBytes: 0 })
+
+/**
+ * Walks the targets and turns them into trees. The walk runs on this thread, synchronously within a directory; content of new and changed
+ * files is saved by worker threads, which are started when the first such file is met. A directory's tree is saved when all its entries
+ * are known, so children always lie before their parents.
+ */
+export class Archiver {
+  readonly #repository: Repository
+  readonly #writer: BlobWriter
+  readonly #options: ArchiverOptions
+  readonly #observer: BackupObserver
+  readonly #trees: TreeLoader
+  readonly #nodes: NodeReader
+  readonly #signal: AbortSignal | undefined
+  readonly #files: Record<ItemChange, number> = { new: 0, changed: 0, unmodified: 0 }
+  readonly #dirs: Record<ItemChange, number> = { new: 0, changed: 0, unmodified: 0 }
+  readonly #treeCounts = noData()
+  #totalBytes = 0
+  #errors = 0
+  #pool: SaverPool | undefined
+  #fail: (error: unknown) => void = () => undefined
+  #finished: (root: Id) => void = () => undefined
+
+  constructor(repository: Repository, writer: BlobWriter, options: ArchiverOptions, signal?: AbortSignal) {
+    this.#repository = repository
+    this.#writer = writer
+    this.#options = options
+    this.#observer = options.observer
+    this.#signal = signal
+    this.#trees = new TreeLoader(repository)
+    this.#nodes = new NodeReader({
+      withAccessTime: options.withAccessTime,
+      onProblem: (path, error) => this.#report(path, error),
+    })
+  }
+
+  get summary(): BackupSummary {
+    const { new: created, changed, unmodified } = this.#files
+    return {
+      files: this.#files,
+      dirs: this.#dirs,
+      data: this.#pool?.counts ?? noData(),
+      trees: this.#treeCounts,
+      totalFiles: created + changed + unmodified,
+      totalBytes: this.#totalBytes,
+      errors: this.#errors,
+    }
+  }
+
+  /**
+   * Archives `targets` and returns the id of the root tree; all blobs are saved but not yet flushed.
+   * @throws HoldfastError HF_SOURCE_UNREADABLE when nothing at all could be archived; whatever the repository throws
+   */
+  async archive(targets: TargetNode, parentTree: Id | undefined): Promise<Id> {
+    try {
+      return await new Promise<Id>((resolve, reject) => {
+        this.#fail = reject
+        this.#finished = resolve
+        const cancel = (): void => reject(this.#signal?.reason)
+        this.#signal?.addEventListener('abort', cancel, { once: true })
+        this.#walkRoot(targets, parentTree).catch(reject)
+      })
+    } finally {
+      this.#trees.close()
+    }
+  }
+
+  /** Archives one blob stream as a file; see `stream-source.ts`. */
+  get pool(): SaverPool {
+    this.#pool ??= new SaverPool(
+      this.#repository,
+      this.#writer,
+      {
+        threads: this.#options.threads,
+        preserveAccessTimes: true,
+        dryRun: this.#options.dryRun,
+        onBytes: (bytes) => this.#observer.onBytes?.(bytes),
+      },
+      (error) => this.#fail(error),
+    )
+    return this.#pool
+  }
+
+  async close(): Promise<void> {
+    await this.#pool?.close()
+  }
+
+  async #walkRoot(targets: TargetNode, parentTree: Id | undefined): Promise<void> {
+    const previousNodes = parentTree === undefined ? [] : await this.#previousNodes('/', parentTree)
+    const root: OpenDirectory = {
+      snapshotPath: '/',
+      parent: undefined,
+      slot: 0,
+      self: undefined,
+      previous: undefined,
+      previousNodes,
+      nodes: [],
+      missing: 1,
+    }
+    await this.#walkTargets(targets, root)
+    this.#pool?.sendBatch()
+    await this.#entryDone(root)
+  }
+
+  /** The entries of a directory above targets: only what leads to them. */
+  async #walkTargets(targets: TargetNode, directory: OpenDirectory): Promise<void> {
+    const names = [...targets.children.keys()].sort()
+    const previous = new PreviousNodes(directory.previousNodes)
+    for (const name of names) {
+      const target = targets.children.get(name)!
+      const path = absolutePath((target.path ?? target.attributesPath)!)
+      if (target.path !== undefined) {
+        const attributes = this.#attributesOf(path, target.explicit)
+        if (attributes) await this.#visit(directory, name, path, attributes, previous.find(name), target.explicit)
+        continue
+      }
+      const attributes = this.#attributesOf(path, true)
+      if (!attributes) continue
+      if (attributes.type !== 'dir') {
+        this.#report(path, new Error(`${byteStringToText(path)} is not a directory`))
+        continue
+      }
+      const opened = await this.#openDirectory(directory, name, path, attributes, previous.find(name), true)
+      await this.#walkTargets(target, opened)
+      await this.#entryDone(opened)
+    }
+  }
+
+  /** lstat of a path named by a target; reports what is wrong. */
+  #attributesOf(path: ByteString, explicit: boolean): FileAttributes | undefined {
+    if (!explicit && !this.#options.selector.selectByName(path)) {
+      this.#observer.onExcluded?.(byteStringToText(path))
+      return undefined
+    }
+    try {
+      return lstat(pathBytes(path))
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') this.#report(path, error)
+      return undefined
+    }
+  }
+
+  /** Walks a real directory. */
+  async #walkDirectory(directory: OpenDirectory, path: ByteString): Promise<void> {
+    this.#signal?.throwIfAborted()
+    let entries: readonly DirectoryEntry[]
+    try {
+      entries = readDirectory(pathBytes(path))
+    } catch (error) {
+      this.#report(path, error)
+      entries = []
+    }
+    const previous = new PreviousNodes(directory.previousNodes)
+    for (const entry of entries) {
+      const name = asBuffer(entry.name).toString('latin1')
+      const child = joinPath(path, name)
+      if (!this.#options.selector.selectByName(child)) {
+        this.#observer.onExcluded?.(byteStringToText(child))
+        continue
+      }
+      if (entry.error !== undefined) {
+        this.#report(child, entry.error)
+        continue
+      }
+      const visit = this.#visit(directory, name, child, entry.attributes, previous.find(name), false)
+      if (visit !== undefined) await visit
+    }
+  }
+
+  /** Archives one entry. Returns a promise only when there is something to wait for. */
+  #visit(
+    directory: OpenDirectory,
+    name: ByteString,
+    path: ByteString,
+    attributes: FileAttributes,
+    previous: Node | undefined,
+    explicit: boolean,
+  ): Promise<void> | undefined {
+    if (!explicit && !this.#options.selector.select(path, attributes)) {
+      this.#observer.onExcluded?.(byteStringToText(path))
+      return undefined
+    }
+    switch (attributes.type) {
+      case 'dir':
+        return this.#visitDirectory(directory, name, path, attributes, previous)
+      case 'file':
+        return this.#visitFile(directory, name, path, attributes, previous)
+      case 'socket':
+        return undefined
+      default: {
+        const node = this.#nodes.read(name, path, attributes)
+        if (node) directory.nodes.push(node)
+        return undefined
+      }
+    }
+  }
+
+  async #visitDirectory(
+    parent: OpenDirectory,
+    name: ByteString,
+    path: ByteString,
+    attributes: FileAttributes,
+    previous: Node | undefined,
+  ): Promise<void> {
+    const opened = await this.#openDirectory(parent, name, path, attributes, previous, false)
+    await this.#walkDirectory(opened, path)
+    if (this.#pool) await this.#pool.room()
+    await this.#entryDone(opened)
+  }
+
+  async #openDirectory(
+    parent: OpenDirectory,
+    name: ByteString,
+    path: ByteString,
+    attributes: FileAttributes,
+    previous: Node | undefined,
+    aboveTargets: boolean,
+  ): Promise<OpenDirectory> {
+    const snapshotPath = joinPath(parent.snapshotPath, name)
+    const previousTree = previous?.type === 'dir' ? previous.subtree : undefined
+    const slot = parent.nodes.length
+    parent.nodes.push(undefined)
+    parent.missing++
+    return {
+      snapshotPath,
+      parent,
+      slot,
+      // Reading attributes of directories above the targets may be forbidden, which is not the user's concern.
+      self: this.#nodes.read(name, path, attributes, { quiet: aboveTargets }),
+      previous,
+      previousNodes: previousTree === undefined ? [] : await this.#previousNodes(snapshotPath, previousTree),
+      nodes: [],
+      missing: 1,
+    }
+  }
+
+  #visitFile(
+    directory: OpenDirectory,
+    name: ByteString,
+    path: ByteString,
+    attributes: FileAttributes,
+    previous: Node | undefined,
+  ): Promise<void> | undefined {
+    if (previous && isUnchanged(attributes, previous, this.#options.changeRules)) {
+      if (this.#allBlobsPresent(previous)) {
+        const node = this.#nodes.read(name, path, attributes)
+        if (!node) return undefined
+        const kept = createNode({ ...node, content: previous.content, size: previous.size })
+        directory.nodes.push(kept)
+        this.#fileDone(directory, name, kept, 'unmodified', noData())
+        this.#observer.onBytes?.(Number(kept.size))
+        return undefined
+      }
+      this.#report(
+        path,
+        new HoldfastError('HF_INDEX_INCOMPLETE', 'parts of it are not in the repository any more; it is read again'),
+      )
+    }
+    const slot = directory.nodes.length
+    directory.nodes.push(undefined)
+    directory.missing++
+    this.#observer.onFileStarted?.(byteStringToText(path))
+    this.pool.saveFile({ path: pathBytes(path), attributes }, (saved) => {
+      this.#fileSaved(directory, slot, name, path, attributes, previous, saved)
+      this.#entryDone(directory).catch(this.#fail)
+    })
+    return undefined
+  }
+
+  #fileSaved(
+    directory: OpenDirectory,
+    slot: number,
+    name: ByteString,
+    path: ByteString,
+    attributes: FileAttributes,
+    previous: Node | undefined,
+    saved: SavedFile,
+  ): void {
+    if (saved.error !== undefined) {
+      this.#report(path, reviveError(saved.error))
+      return
+    }
+    if (saved.unstable) this.#observer.onUnstable?.(byteStringToText(path))
+    const node = this.#nodes.read(name, path, saved.attributes ?? attributes)
+    if (!node) return
+    const complete = createNode({ ...node, content: hexIds(saved.ids), size: saved.size })
+    directory.nodes[slot] = complete
+    const change = previous?.type !== 'file' ? 'new' : nodesEqual(previous, complete) ? 'unmodified' : 'changed'
+    this.#fileDone(directory, name, complete, change, saved.added)
+  }
+
+  #fileDone(
+    directory: OpenDirectory,
+    name: ByteString,
+    node: Node,
+    change: ItemChange,
+    added: Readonly<NewData>,
+  ): void {
+    this.#files[change]++
+    this.#totalBytes += Number(node.size)
+    if (this.#observer.onItem)
+      this.#observer.onItem({
+        path: byteStringToText(joinPath(directory.snapshotPath, name)),
+        type: 'file',
+        change,
+        node,
+        added,
+      })
+  }
+
+  /** One of what a directory waits for is there. Saves its tree when that was the last. */
+  async #entryDone(directory: OpenDirectory): Promise<void> {
+    if (--directory.missing > 0) return
+    const { parent, self, previous } = directory
+    const nodes = directory.nodes.filter((node) => node !== undefined)
+    if (!parent && nodes.length === 0)
+      throw new HoldfastError('HF_SOURCE_UNREADABLE', 'nothing could be backed up: the snapshot would be empty', {
+        hint: 'check that the paths exist, can be read, and are not all excluded',
+      })
+    const reused = previous?.subtree !== undefined && sameNodes(directory.previousNodes, nodes)
+    const added = noData()
+    let subtree: Id
+    if (reused) subtree = previous.subtree!
+    else {
+      const bytes = encodeTree(nodes)
+      subtree = sha256Hex(bytes)
+      const saved = await this.#writer.save('tree', bytes, subtree)
+      if (saved.isNew) {
+        added.newBlobs = 1
+        added.newBytes = bytes.length
+        added.storedBytes = saved.storedBytes
+        this.#treeCounts.newBlobs++
+        this.#treeCounts.newBytes += bytes.length
+        this.#treeCounts.storedBytes += saved.storedBytes
+      }
+    }
+    if (!parent) {
+      this.#pool?.sendBatch()
+      this.#finished(subtree)
+      return
+    }
+    const node = createNode({ ...self!, subtree })
+    parent.nodes[directory.slot] = node
+    const change = previous?.type !== 'dir' ? 'new' : nodesEqual(previous, node) ? 'unmodified' : 'changed'
+    this.#dirs[change]++
+    this.#observer.onItem?.({ path: `${byteStringToText(directory.snapshotPath)}/`, type: 'dir', change, node, added })
+    await this.#entryDone(parent)
+  }
+
+  async #previousNodes(path: ByteString, tree: Id): Promise<readonly Node[]> {
+    try {
+      return (this.#trees.loadAtHand(tree) ?? (await this.#trees.load(tree, this.#signal))).nodes
+    } catch (error) {
+      this.#report(path, error)
+      return []
+    }
+  }
+
+  #allBlobsPresent(previous: Node): boolean {
+    for (const id of previous.content ?? []) if (!this.#writer.has('data', id)) return false
+    return true
+  }
+
+  #report(path: ByteString, error: unknown): void {
+    this.#errors++
+    this.#observer.onError(byteStringToText(path), error instanceof Error ? error : new Error(String(error)))
+  }
+}
+
+/** Finds nodes of the parent's directory by name when asked in ascending order. */
+class PreviousNodes {
+  readonly #nodes: readonly Node[]
+  #at = 0
+
+  constructor(nodes: readonly Node[]) {
+    this.#nodes = nodes
+  }
+
+  find(name: ByteString): Node | undefined {
+    while (this.#at < this.#nodes.length && this.#nodes[this.#at]!.name < name) this.#at++
+    const node = this.#nodes[this.#at]
+    return node?.name === name ? node : undefined
+  }
+}
+
+/** Whether two lists of a directory are the same in every field, so that they have the same tree blob. */
+function sameNodes(a: readonly Node[], b: readonly Node[]): boolean {
+  return a.length === b.length && a.every((node, i) => nodesEqual(node, b[i]!))
+}
+
+function hexIds(ids: Uint8Array): Id[] {
+  const hex = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength).toString('hex')
+  const list: Id[] = []
+  for (let at = 0; at < hex.length; at += 64) list.push(hex.slice(at, at + 64))
+  return list
+}
