@@ -8,6 +8,7 @@ interface RabinExports {
   readonly OUTGOING: WasmGlobal
   readonly MODULUS_PLANES: WasmGlobal
   readonly OUTGOING_PLANES: WasmGlobal
+  prepare(): void
   /** Addresses as unsigned 32-bit numbers; -1 when there is none. */
   scan(from: number, end: number): number
 }
@@ -27,6 +28,7 @@ export function wasmRabinScan(tables: RabinTables, memory: WasmMemory, firstByte
     if (systemErrorCode(error) !== undefined) throw error
     return undefined
   }
+  wasm.prepare()
   new Uint32Array(memory.buffer, wasm.MODULUS.value, 512).set(tables.modulus)
   new Uint32Array(memory.buffer, wasm.OUTGOING.value, 512).set(tables.outgoing)
   writePlanes(tables.modulus, new Uint8Array(memory.buffer, wasm.MODULUS_PLANES.value, 2 * PLANES * HALF_ENTRIES))

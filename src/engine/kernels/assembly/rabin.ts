@@ -22,6 +22,13 @@ export const OUTGOING_PLANES: usize = 5376
 /** A ring of 128 rows: row p mod 128 holds byte p of each stretch. */
 const ROWS: usize = 8192
 const ROW_BYTES: usize = 16
+/**
+ * Vectors of one repeated byte. In memory because V8 builds constants anew wherever they are used, which in the inner loop costs a tenth.
+ */
+const HALF_MASK: usize = 7168
+const SHIFTED_MASK: usize = 7184
+const CARRIED_MASK: usize = 7200
+const TESTED_MASK: usize = 7216
 const RING_BYTES: usize = 2048
 
 const WINDOW: usize = 64
@@ -32,6 +39,14 @@ const GROUP: usize = 16
 /** The longest stretch: 64 bytes in front of each are read twice, and a hit costs the rest of the others. */
 const LONGEST_STRETCH: usize = 2048
 const SHORTEST_STRETCH: usize = 64
+
+/** Called once per memory, before `scan`. */
+export function prepare(): void {
+  v128.store(HALF_MASK, i8x16.splat(0x0f))
+  v128.store(SHIFTED_MASK, i8x16.splat(-8))
+  v128.store(CARRIED_MASK, i8x16.splat(0x07))
+  v128.store(TESTED_MASK, i8x16.splat(0x7f))
+}
 
 /**
  * Smallest p with from <= p <= to that may be a cut, or -1. `from` is at least 64 behind the start of the file's bytes; those before `to`
@@ -76,10 +91,10 @@ function scanStretches(from: usize, stretch: usize): i32 {
   let lanesLeft: i32 = 0xffff
   // Position p is tested once byte p - 1 is in: the first tested is `start` + WINDOW + 1.
   const start = from - 1 - WINDOW
-  const half = i8x16.splat(15)
-  const low5 = i8x16.splat(-8)
-  const high7 = i8x16.splat(0x7f)
-  const carried = i8x16.splat(7)
+  const half = v128.load(HALF_MASK)
+  const shifted = v128.load(SHIFTED_MASK)
+  const tested7 = v128.load(TESTED_MASK)
+  const carried = v128.load(CARRIED_MASK)
   for (let offset: usize = 0; offset < stretch + WINDOW; offset += GROUP) {
     const rows = ROWS + ((offset * ROW_BYTES) & (RING_BYTES - 1))
     const oldRows = ROWS + ((offset * ROW_BYTES + RING_BYTES / 2) & (RING_BYTES - 1))
@@ -98,9 +113,9 @@ function scanStretches(from: usize, stretch: usize): i32 {
       p3 = v128.xor(p2, plane(3, topLow, topHigh, oldLow, oldHigh))
       p2 = v128.xor(p1, plane(2, topLow, topHigh, oldLow, oldHigh))
       p1 = v128.xor(v128.xor(p0, v128.and(i16x8.shr_u(byte, 5), carried)), plane(1, topLow, topHigh, oldLow, oldHigh))
-      p0 = v128.xor(v128.and(i16x8.shl(byte, 3), low5), plane(0, topLow, topHigh, oldLow, oldHigh))
+      p0 = v128.xor(v128.and(i16x8.shl(byte, 3), shifted), plane(0, topLow, topHigh, oldLow, oldHigh))
       // Bits 3 to 22 of a plane stack are the low 20 of the fingerprint.
-      least = i8x16.min_u(least, v128.or(p1, v128.or(p0, v128.and(p2, high7))))
+      least = i8x16.min_u(least, v128.or(p1, v128.or(p0, v128.and(p2, tested7))))
     }
     if (offset < WINDOW || i8x16.all_true(least)) continue
     const hits = i8x16.bitmask(i8x16.eq(least, i64x2.splat(0))) & lanesLeft
