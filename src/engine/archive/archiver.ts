@@ -2,7 +2,6 @@ import { asBuffer } from '../../lib/bytes.ts'
 import { HoldfastError, systemErrorCode } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
 import { reviveError } from '../../lib/worker-pool.ts'
-import { sha256Hex } from '../kernels/sha256.ts'
 import { type FileAttributes, lstat } from '../posix/attributes.ts'
 import { type DirectoryEntry, readDirectory } from '../posix/directory-reader.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -14,6 +13,7 @@ import type { BackupObserver, BackupSummary, ItemChange } from './backup-observe
 import { type ChangeRules, isUnchanged } from './change-detection.ts'
 import { absolutePath } from './filter/clean-path.ts'
 import type { Selector } from './filter/selector.ts'
+import { hexIds } from './hex-ids.ts'
 import { NodeReader, pathBytes } from './node-reader.ts'
 import type { NewData } from './saver/messages.ts'
 import { type SavedFile, SaverPool } from './saver/saver-pool.ts'
@@ -125,6 +125,48 @@ export class Archiver {
       (error) => this.#fail(error),
     )
     return this.#pool
+  }
+
+  /** Counts a file and tells the observer; for content that did not come from a walk. */
+  countFile(directory: ByteString, node: Node, change: ItemChange, added: Readonly<NewData>): void {
+    this.#files[change]++
+    this.#totalBytes += Number(node.size)
+    if (this.#observer.onItem)
+      this.#observer.onItem({
+        path: byteStringToText(joinPath(directory, node.name)),
+        type: 'file',
+        change,
+        node,
+        added,
+      })
+  }
+
+  /** Saves a tree blob and counts it. */
+  async saveTree(bytes: Uint8Array, added: NewData = noData()): Promise<Id> {
+    const saved = await this.#writer.save('tree', bytes)
+    if (saved.isNew)
+      for (const sum of [added, this.#treeCounts]) {
+        sum.newBlobs++
+        sum.newBytes += bytes.length
+        sum.storedBytes += saved.storedBytes
+      }
+    return saved.id
+  }
+
+  /** Hands what the threads have not yet stored to the writer. Call it before the writer is flushed. */
+  async finish(): Promise<void> {
+    await this.#pool?.finish()
+  }
+
+  /** After a cancellation: stores what was read so far, so that the next run need not do it again. Never fails. */
+  async salvage(): Promise<void> {
+    if (this.#options.dryRun) return
+    try {
+      await this.#pool?.finish()
+      await this.#writer.flush()
+    } catch {
+      // The cancellation is what there is to tell; nothing refers to what could not be stored.
+    }
   }
 
   async close(): Promise<void> {
@@ -293,7 +335,7 @@ export class Archiver {
         if (!node) return undefined
         const kept = createNode({ ...node, content: previous.content, size: previous.size })
         directory.nodes.push(kept)
-        this.#fileDone(directory, name, kept, 'unmodified', noData())
+        this.countFile(directory.snapshotPath, kept, 'unmodified', noData())
         this.#observer.onBytes?.(Number(kept.size))
         return undefined
       }
@@ -332,26 +374,7 @@ export class Archiver {
     const complete = createNode({ ...node, content: hexIds(saved.ids), size: saved.size })
     directory.nodes[slot] = complete
     const change = previous?.type !== 'file' ? 'new' : nodesEqual(previous, complete) ? 'unmodified' : 'changed'
-    this.#fileDone(directory, name, complete, change, saved.added)
-  }
-
-  #fileDone(
-    directory: OpenDirectory,
-    name: ByteString,
-    node: Node,
-    change: ItemChange,
-    added: Readonly<NewData>,
-  ): void {
-    this.#files[change]++
-    this.#totalBytes += Number(node.size)
-    if (this.#observer.onItem)
-      this.#observer.onItem({
-        path: byteStringToText(joinPath(directory.snapshotPath, name)),
-        type: 'file',
-        change,
-        node,
-        added,
-      })
+    this.countFile(directory.snapshotPath, complete, change, saved.added)
   }
 
   /** One of what a directory waits for is there. Saves its tree when that was the last. */
@@ -365,21 +388,7 @@ export class Archiver {
       })
     const reused = previous?.subtree !== undefined && sameNodes(directory.previousNodes, nodes)
     const added = noData()
-    let subtree: Id
-    if (reused) subtree = previous.subtree!
-    else {
-      const bytes = encodeTree(nodes)
-      subtree = sha256Hex(bytes)
-      const saved = await this.#writer.save('tree', bytes, subtree)
-      if (saved.isNew) {
-        added.newBlobs = 1
-        added.newBytes = bytes.length
-        added.storedBytes = saved.storedBytes
-        this.#treeCounts.newBlobs++
-        this.#treeCounts.newBytes += bytes.length
-        this.#treeCounts.storedBytes += saved.storedBytes
-      }
-    }
+    const subtree = reused ? previous.subtree : await this.saveTree(encodeTree(nodes), added)
     if (!parent) {
       this.#pool?.sendBatch()
       this.#finished(subtree)
@@ -432,11 +441,4 @@ class PreviousNodes {
 /** Whether two lists of a directory are the same in every field, so that they have the same tree blob. */
 function sameNodes(a: readonly Node[], b: readonly Node[]): boolean {
   return a.length === b.length && a.every((node, i) => nodesEqual(node, b[i]!))
-}
-
-function hexIds(ids: Uint8Array): Id[] {
-  const hex = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength).toString('hex')
-  const list: Id[] = []
-  for (let at = 0; at < hex.length; at += 64) list.push(hex.slice(at, at + 64))
-  return list
 }

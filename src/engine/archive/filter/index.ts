@@ -14,3 +14,4 @@ export {
   type RestoreSelectorOptions,
 } from './restore-selector.ts'
 export { createSelector, type SelectedAttributes, type Selector, type SelectorOptions } from './selector.ts'
+export { readTargetLists, type TargetListOptions } from './target-list.ts'

@@ -70,6 +70,17 @@ export function checkPattern(pattern: string): void {
   parsePatterns(patternSources([pattern]))
 }
 
+/**
+ * Compiles one component of a pattern, which begins at byte `offset` of it.
+ *
+ * @throws HF_PATTERN_INVALID
+ */
+export function parseComponent(source: PatternSource, text: string, offset: number): ComponentPattern {
+  const compiled = compileComponent(text)
+  if (!isProblem(compiled)) return compiled
+  throw invalidPatterns([{ source, offset: offset + compiled.offset, reason: compiled.reason }])
+}
+
 interface InvalidPattern {
   readonly source: PatternSource
   readonly offset: number
