@@ -39,6 +39,12 @@ export const errorCodes = {
     retry: 'after-fix',
   },
   HF_INTERRUPTED: { meaning: 'The operation was cancelled or the process was asked to stop.', retry: 'later' },
+  HF_INCOMPLETE: {
+    meaning: 'The work was done except for items that failed; each was named before.',
+    retry: 'after-fix',
+  },
+  HF_OUTPUT_CLOSED: { meaning: 'Whoever reads standard output stopped reading.', retry: 'never' },
+  HF_OUTPUT_FAILED: { meaning: 'Standard output cannot be written to.', retry: 'after-fix' },
   HF_INTERNAL: { meaning: 'A defect in Holdfast.', retry: 'never' },
   HF_STORAGE_NOT_FOUND: { meaning: 'A file that should be in the storage is not there.', retry: 'never' },
   HF_STORAGE_EXISTS: { meaning: 'A create-only write met a file that already exists.', retry: 'never' },
@@ -46,6 +52,10 @@ export const errorCodes = {
   HF_STORAGE_DENIED: { meaning: 'The storage refused access.', retry: 'after-fix' },
   HF_STORAGE_IO: { meaning: 'The storage failed to read or write.', retry: 'later' },
   HF_STORAGE_SHORT: { meaning: 'The storage returned fewer bytes than were stored or asked for.', retry: 'later' },
+  HF_STORAGE_CONTRACT: {
+    meaning: 'A storage does not do what repositories rely on; it must not be used for one.',
+    retry: 'never',
+  },
   HF_STORAGE_LOCATION: { meaning: 'The repository location cannot be understood.', retry: 'after-fix' },
   HF_REPO_NOT_FOUND: { meaning: 'There is no repository at this location.', retry: 'after-fix' },
   HF_REPO_EXISTS: { meaning: 'There already is a repository at this location.', retry: 'after-fix' },

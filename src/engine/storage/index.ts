@@ -1,10 +1,20 @@
 /**
- * Where repositories live. `storage.ts` states the contract of a store; `local/` and `memory/` keep it. Knows nothing of what files hold.
+ * Where repositories live. `storage.ts` states the contract of a store, `contract.ts` checks it, `local/` and `memory/` keep it, `layers/` put
+ * something around any store, and `locations.ts` finds the one that a location names. Nothing here knows what files hold.
  */
-export { interruption, throwIfInterrupted } from './interruption.ts'
+export { type CheckResult, type CheckSizes, type StorageCheck, storageChecks, verifyStorage } from './contract.ts'
+export { interruption, sleepUnlessInterrupted, throwIfInterrupted } from './interruption.ts'
+export { type CacheFolder, listCacheFolders, prepareCacheFolder, removeCacheFolder } from './layers/cache-directory.ts'
+export { type BandwidthLimitOptions, withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
+export { type CachedStorage, type CacheOptions, withCache } from './layers/with-cache.ts'
+export { withConnectionLimit } from './layers/with-connection-limit.ts'
+export { type DryRunOptions, withDryRun } from './layers/with-dry-run.ts'
+export { type Effect, type Fault, type FaultyStorage, type Operation, withFaults } from './layers/with-faults.ts'
+export { type RetryEvent, type RetryOptions, withRetry } from './layers/with-retry.ts'
 export { listFiles } from './list-files.ts'
 export { type LocalStorageOptions, openLocalStorage } from './local/local-storage.ts'
 export { type PackDirectory, readPackInto, writePackFile } from './local/pack-files.ts'
+export { displayLocation, openStorage, type StorageOptions } from './locations.ts'
 export { openMemoryStorage } from './memory/memory-storage.ts'
 export {
   type ByteRange,

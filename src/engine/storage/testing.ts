@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
+import type { Clock } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
-import type { FileRef, NamedFileKind } from './storage.ts'
 
 /** For tests: the HoldfastError that a call ends with; an error of its own when it succeeds or fails otherwise. */
 export async function errorFrom(call: () => unknown): Promise<HoldfastError> {
@@ -13,7 +12,17 @@ export async function errorFrom(call: () => unknown): Promise<HoldfastError> {
   throw new Error('the call was expected to fail')
 }
 
-/** For tests: a file with the name that its content gives it. */
-export function namedFile(kind: NamedFileKind, content: Uint8Array): Exclude<FileRef, { kind: 'config' }> {
-  return { kind, name: createHash('sha256').update(content).digest('hex') }
+/** For tests: time passes only when somebody waits, and then at once. */
+export function steppedClock(start = 1_800_000_000_000_000_000n): Clock & { readonly sleeps: number[] } {
+  let now = start
+  const sleeps: number[] = []
+  return {
+    sleeps,
+    now: () => now,
+    sleep: async (milliseconds, signal) => {
+      signal?.throwIfAborted()
+      sleeps.push(milliseconds)
+      now += BigInt(Math.round(milliseconds * 1e6))
+    },
+  }
 }

@@ -15,9 +15,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { utf8 } from '../../../lib/bytes.ts'
+import { namedFile } from '../contract-support.ts'
 import { listFiles } from '../list-files.ts'
 import type { FileRef, Storage } from '../storage.ts'
-import { errorFrom, namedFile } from '../testing.ts'
+import { errorFrom } from '../testing.ts'
 import { openLocalStorage } from './local-storage.ts'
 
 const config: FileRef = { kind: 'config' }

@@ -12,10 +12,10 @@ import { type PackDirectory, readPackInto, writePackFile } from './pack-files.ts
 let root: string
 let directory: PackDirectory
 
-beforeEach(async () => {
+beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'holdfast-packs-'))
   directory = { path: root, fileMode: 0o600, directoryMode: 0o700 }
-  await openLocalStorage(root).create()
+  mkdirSync(join(root, 'data'))
 })
 afterEach(() => rmSync(root, { recursive: true }))
 
@@ -70,6 +70,7 @@ describe('writing packs', () => {
   test('a missing folder is made, for its owner alone', () => {
     const { bytes, id, path } = pack(10)
     rmSync(join(root, 'data'), { recursive: true })
+    writeFileSync(join(root, 'config'), '')
     const umask = process.umask(0)
     try {
       writePackFile(directory, id, bytes)

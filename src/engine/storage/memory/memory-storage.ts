@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../../lib/errors.ts'
+import { fileKey } from '../file-key.ts'
 import { throwIfInterrupted } from '../interruption.ts'
 import { rangeWithin } from '../range.ts'
 import {
@@ -33,14 +34,14 @@ class MemoryStorage implements Storage {
 
   async put(file: FileRef, content: Uint8Array, options: PutOptions = {}): Promise<void> {
     throwIfInterrupted(options.signal)
-    const key = keyOf(file)
+    const key = fileKey(file)
     if (!options.replace && this.#files.has(key)) {
       throw new HoldfastError(
         'HF_STORAGE_EXISTS',
         `cannot write ${describeFile(file)} in ${this.location}: it exists already`,
       )
     }
-    this.#files.set(key, copyOf(content))
+    this.#files.set(key, new Uint8Array(content))
   }
 
   async get(file: FileRef, range?: ByteRange, options: CallOptions = {}): Promise<Uint8Array> {
@@ -67,23 +68,14 @@ class MemoryStorage implements Storage {
   async delete(file: FileRef, options: CallOptions = {}): Promise<void> {
     throwIfInterrupted(options.signal)
     this.#find(file)
-    this.#files.delete(keyOf(file))
+    this.#files.delete(fileKey(file))
   }
 
   async close(): Promise<void> {}
 
   #find(file: FileRef): Uint8Array {
-    const content = this.#files.get(keyOf(file))
+    const content = this.#files.get(fileKey(file))
     if (content !== undefined) return content
     throw new HoldfastError('HF_STORAGE_NOT_FOUND', `there is no ${describeFile(file)} in ${this.location}`)
   }
-}
-
-const keyOf = (file: FileRef): string => (file.kind === 'config' ? 'config' : `${file.kind}/${file.name}`)
-
-/** A private copy on plain memory, also of bytes in shared memory. */
-function copyOf(content: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(content.length)
-  copy.set(content)
-  return copy
 }

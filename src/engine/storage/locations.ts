@@ -1,0 +1,149 @@
+import type { Clock } from '../../lib/clock.ts'
+import { HoldfastError } from '../../lib/errors.ts'
+import { withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
+import { withConnectionLimit } from './layers/with-connection-limit.ts'
+import { type RetryOptions, withRetry } from './layers/with-retry.ts'
+import { openLocalStorage } from './local/local-storage.ts'
+import type { Storage } from './storage.ts'
+
+export interface StorageOptions {
+  /** Extended options as given by `-o`: `local.connections=4`. */
+  readonly extended?: readonly string[]
+  readonly uploadBytesPerSecond?: number | undefined
+  readonly downloadBytesPerSecond?: number | undefined
+  readonly clock?: Clock
+  readonly onRetry?: RetryOptions['onRetry']
+}
+
+/** A kind of store. A new one is one folder beside `local/` and its line in `backends`. */
+interface Backend {
+  /** For people. */
+  readonly title: string
+  /** Names of its extended options, without the scheme. */
+  readonly options: readonly string[]
+  /** Behind a network: the number of connections is enforced, not only advised. */
+  readonly isRemote: boolean
+  /** `place` is the location without the scheme. Absent: not supported by this version. */
+  readonly open?: (place: string, options: ReadonlyMap<string, string>) => Storage
+}
+
+const unsupported = (title: string): Backend => ({ title, options: [], isRemote: true })
+
+const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
+  ['local', { title: 'a local folder', options: ['connections'], isRemote: false, open: openLocal }],
+  ['s3', unsupported('Amazon S3 and compatible stores')],
+  ['sftp', unsupported('SFTP')],
+  ['rest', unsupported("restic's REST server")],
+  ['azure', unsupported('Azure Blob Storage')],
+  ['gs', unsupported('Google Cloud Storage')],
+  ['b2', unsupported('Backblaze B2')],
+  ['swift', unsupported('OpenStack Swift')],
+  ['rclone', unsupported('rclone')],
+])
+
+/**
+ * The store at a location in restic's syntax: a path, or `scheme:place`; with retries, and limits where they are asked for. Opening does not
+ * look whether there is a repository. HF_STORAGE_LOCATION for what is no location, HF_UNSUPPORTED for backends and extended options that this
+ * version does not know, HF_USAGE for wrong values. No message carries a password.
+ */
+export function openStorage(location: string, options: StorageOptions = {}): Storage {
+  const { scheme, place } = parseLocation(location)
+  const backend = backends.get(scheme)!
+  if (backend.open === undefined) {
+    throw new HoldfastError('HF_UNSUPPORTED', `${scheme}: (${backend.title}) is not supported by this version`, {
+      hint: 'A path, or local: and a path, names a repository in a folder of this machine.',
+      context: { scheme },
+    })
+  }
+  const store = backend.open(place, extendedOptionsOf(scheme, options.extended ?? []))
+  return withLayers(store, backend, options)
+}
+
+/**
+ * From the store outwards: bandwidth, connections, retries. So a call that waits for its next attempt holds no connection. The cache comes
+ * outside of these, once the repository's id is known.
+ */
+function withLayers(store: Storage, backend: Backend, options: StorageOptions): Storage {
+  const { uploadBytesPerSecond, downloadBytesPerSecond, clock, onRetry } = options
+  const timing = clock === undefined ? {} : { clock }
+  let storage = store
+  if (uploadBytesPerSecond !== undefined || downloadBytesPerSecond !== undefined) {
+    storage = withBandwidthLimit(storage, { uploadBytesPerSecond, downloadBytesPerSecond, ...timing })
+  }
+  if (backend.isRemote) storage = withConnectionLimit(storage, store.properties.connections)
+  return withRetry(storage, { ...timing, ...(onRetry === undefined ? {} : { onRetry }) })
+}
+
+function parseLocation(location: string): { readonly scheme: string; readonly place: string } {
+  const colon = location.indexOf(':')
+  const scheme = location.slice(0, Math.max(0, colon))
+  if (backends.has(scheme)) return { scheme, place: location.slice(colon + 1) }
+  if (isPath(location) || (location !== '' && colon < 0)) return { scheme: 'local', place: location }
+  throw new HoldfastError(
+    'HF_STORAGE_LOCATION',
+    `${JSON.stringify(displayLocation(location))} is no repository location`,
+    {
+      hint: 'For a folder of this machine with a colon in its name, write local: before its path.',
+    },
+  )
+}
+
+/** `/a`, `./a`, `../a`: a path whatever follows. */
+const isPath = (location: string): boolean => /^\.{0,2}\//.test(location)
+
+/**
+ * The values of the options of `scheme`. Options of another supported backend are let through, because a command with two repositories gets
+ * one set of options for both; all others would do nothing and are refused by name.
+ */
+function extendedOptionsOf(scheme: string, extended: readonly string[]): ReadonlyMap<string, string> {
+  const values = new Map<string, string>()
+  for (const option of extended) {
+    const [key = '', ...rest] = option.split('=')
+    const [namespace = '', ...name] = key.trim().toLowerCase().split('.')
+    if (!backends.get(namespace)?.options.includes(name.join('.'))) {
+      throw new HoldfastError(
+        'HF_UNSUPPORTED',
+        `the extended option ${JSON.stringify(key)} is not supported by this version`,
+        {
+          hint: `Supported: ${supportedOptions().join(', ')}.`,
+        },
+      )
+    }
+    if (namespace === scheme) values.set(name.join('.'), rest.join('=').trim())
+  }
+  return values
+}
+
+const supportedOptions = (): string[] =>
+  [...backends].flatMap(([scheme, backend]) => backend.options.map((option) => `${scheme}.${option}`))
+
+function openLocal(place: string, options: ReadonlyMap<string, string>): Storage {
+  if (place === '') {
+    throw new HoldfastError('HF_STORAGE_LOCATION', 'local: names no folder', { hint: 'Write the path behind it.' })
+  }
+  const connections = options.get('connections')
+  return openLocalStorage(place, connections === undefined ? {} : { connections: connectionsOf('local', connections) })
+}
+
+function connectionsOf(scheme: string, value: string): number {
+  const connections = Number(value)
+  if (/^[0-9]+$/.test(value) && connections >= 1 && connections <= 1000) return connections
+  throw new HoldfastError('HF_USAGE', `${scheme}.connections is a number from 1 to 1000, not ${JSON.stringify(value)}`)
+}
+
+/** A location as it may be shown: `***` in the place of a password. */
+export function displayLocation(location: string): string {
+  const start = location.indexOf('//')
+  if (start < 0 || isPath(location) || location.startsWith('local:')) return location
+  const authority = location.slice(start + 2).split('/', 1)[0]!
+  // A password with a slash in it ends the authority early; then what looks like a port is none.
+  const seemsCut = /:(?![0-9]{0,5}$)/.test(authority)
+  const end = authority.includes('@')
+    ? start + 2 + authority.lastIndexOf('@')
+    : seemsCut
+      ? location.lastIndexOf('@')
+      : -1
+  const colon = location.indexOf(':', start)
+  if (colon < 0 || end < colon) return location
+  return `${location.slice(0, colon)}:***${location.slice(end)}`
+}
