@@ -9,13 +9,13 @@ import { systemErrorCode } from '../../lib/errors.ts'
 import {
   type DirectoryEntry,
   type DirectoryOpener,
-  joinPath,
   nativeDirectoryOpener,
   openDirectory,
   portableDirectoryOpener,
   readDirectory,
 } from './directory-reader.ts'
 import { libc } from './libc.ts'
+import { joinPath } from './plain-name.ts'
 import { sortNames } from './sort-names.ts'
 
 const library = libc()

@@ -10,6 +10,7 @@ import {
   portableAttributeReader,
 } from './attributes.ts'
 import { AT_FDCWD, createPathArgument, type Libc, libc, O_CLOEXEC } from './libc.ts'
+import { joinPath } from './plain-name.ts'
 import { compareNames, sortNames } from './sort-names.ts'
 import { type SystemError, systemErrorAbout } from './system-error.ts'
 
@@ -24,6 +25,8 @@ export type DirectoryEntry =
 export interface DirectoryOptions {
   /** Leave the directory's own access time alone where the system lets us (the owner's directories, or all for root). */
   readonly preserveAccessTime?: boolean
+  /** What errors call the directory; the path it is opened by, when absent. */
+  readonly shownPath?: Uint8Array
 }
 
 /** An open directory. */
@@ -73,11 +76,12 @@ function withAccessTimeKept<T>(options: DirectoryOptions | undefined, open: (fla
 
 /** By node:fs. Where the system has /proc, a directory that is replaced while it is read is no danger here either. */
 export const portableDirectoryOpener: DirectoryOpener = (path, options) => {
+  const shown = options?.shownPath ?? path
   const fd = withAccessTimeKept(options, (flags) => {
     try {
       return openSync(asBuffer(path), flags)
     } catch (error) {
-      throw systemErrorAbout(error, path)
+      throw systemErrorAbout(error, shown)
     }
   })
   let open = true
@@ -90,12 +94,12 @@ export const portableDirectoryOpener: DirectoryOpener = (path, options) => {
     entries: () => {
       const direct = `/proc/self/fd/${fd}`
       const folder = existsSync(direct) ? utf8(direct) : path
-      const names = portableNames(folder, path)
+      const names = portableNames(folder, shown)
       return collect(names, (name) => {
         try {
           return portableAttributeReader.lstat(joinPath(folder, name))
         } catch (error) {
-          throw systemErrorAbout(error, joinPath(path, name))
+          throw systemErrorAbout(error, joinPath(shown, name))
         }
       })
     },
@@ -104,12 +108,12 @@ export const portableDirectoryOpener: DirectoryOpener = (path, options) => {
   }
 }
 
-function portableNames(folder: Uint8Array, path: Uint8Array): readonly Uint8Array[] {
+function portableNames(folder: Uint8Array, shown: Uint8Array): readonly Uint8Array[] {
   try {
     const names = readdirSync(asBuffer(folder), { encoding: 'buffer' }).sort(compareBytes)
     return names.filter((name, i) => i === 0 || compareBytes(name, names[i - 1]!) !== 0)
   } catch (error) {
-    throw systemErrorAbout(error, path)
+    throw systemErrorAbout(error, shown)
   }
 }
 
@@ -124,16 +128,6 @@ function collect(names: readonly Uint8Array[], attributesOf: (name: Uint8Array) 
     }
   }
   return entries
-}
-
-/** `folder/name`. */
-export function joinPath(folder: Uint8Array, name: Uint8Array): Uint8Array {
-  const separator = folder.length === 0 || folder[folder.length - 1] === 0x2f ? 0 : 1
-  const path = new Uint8Array(folder.length + separator + name.length)
-  path.set(folder)
-  if (separator === 1) path[folder.length] = 0x2f
-  path.set(name, folder.length + separator)
-  return path
 }
 
 /** Enough for most directories in one call; grows, and is not kept above KEPT_BYTES. */
@@ -156,12 +150,13 @@ export function nativeDirectoryOpener(library: Libc): DirectoryOpener {
   const attributeReader = nativeAttributeReader(library)
   const listing = createListing(library)
   return (path, options) => {
+    const shown = options?.shownPath ?? path
     const fd = withAccessTimeKept(options, (flags) => {
       const opened = library.openat(AT_FDCWD, pathArgument.set(path, 'open'), flags | O_CLOEXEC, 0)
-      if (opened < 0) throw library.error('open', path)
+      if (opened < 0) throw library.error('open', shown)
       return opened
     })
-    return nativeHandle(library, attributeReader, listing, fd, path)
+    return nativeHandle(library, attributeReader, listing, fd, shown)
   }
 }
 

@@ -11,6 +11,13 @@ const signatures = {
   openat: ['int', 'int', 'uintptr_t', 'int', 'uint'],
   close: ['int', 'int'],
   statx: ['int', 'int', 'uintptr_t', 'int', 'uint', 'uintptr_t'],
+  mkdirat: ['int', 'int', 'uintptr_t', 'uint'],
+  unlinkat: ['int', 'int', 'uintptr_t', 'int'],
+  symlinkat: ['int', 'uintptr_t', 'int', 'uintptr_t'],
+  linkat: ['int', 'int', 'uintptr_t', 'int', 'uintptr_t', 'int'],
+  renameat: ['int', 'int', 'uintptr_t', 'int', 'uintptr_t'],
+  readlinkat: ['intptr_t', 'int', 'uintptr_t', 'uintptr_t', 'size_t'],
+  fchownat: ['int', 'int', 'uintptr_t', 'uint', 'uint', 'int'],
   utimensat: ['int', 'int', 'uintptr_t', 'uintptr_t', 'int'],
   futimens: ['int', 'int', 'uintptr_t'],
   llistxattr: ['intptr_t', 'uintptr_t', 'uintptr_t', 'size_t'],
@@ -63,6 +70,7 @@ export const AT_REMOVEDIR = 0x200
 export const AT_NO_AUTOMOUNT = 0x800
 export const AT_EMPTY_PATH = 0x1000
 export const O_CLOEXEC = 0o2000000
+export const O_PATH = 0o10000000
 
 /** undefined: not looked for yet in this thread; null: not to be had. */
 let found: Libc | null | undefined
@@ -115,8 +123,8 @@ export interface PathArgument {
   set(path: Uint8Array, syscall: string): number
 }
 
-/** Longest path of Linux, NUL included. */
-const PATH_MAX = 4096
+/** Longest path of Linux, NUL included; longer ones are reached from an open directory only. */
+export const PATH_MAX = 4096
 
 export function createPathArgument(library: Libc): PathArgument {
   // The closure below keeps these bytes, and with them their address, alive.
