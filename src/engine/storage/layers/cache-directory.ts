@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../../../lib/clock.ts'
 import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
@@ -25,8 +25,7 @@ const TAG = [
  */
 export async function prepareCacheFolder(cache: string, repositoryId: Id, clock: Clock = systemClock): Promise<string> {
   const path = cacheFolderPath(cache, repositoryId)
-  // The umask only takes away; without all of its bits the owner could not use the folder.
-  if ((await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined) await chmod(path, 0o700)
+  await mkdir(path, { recursive: true, mode: 0o700 })
   try {
     await writeFile(join(cache, 'CACHEDIR.TAG'), TAG, { flag: 'wx', mode: 0o600 })
   } catch (error) {

@@ -12,14 +12,7 @@ type Directory = NonNullable<StorageProperties['directory']>
  * Throws the system's errors. Blocks: it runs once in the life of a repository and is a matter of milliseconds.
  */
 export function makeRepositoryFolders({ path, directoryMode }: Directory): void {
-  const firstMade = mkdirSync(path, { recursive: true, mode: directoryMode })
-  if (firstMade !== undefined) {
-    for (let made = path; ; made = dirname(made)) {
-      setMode(made, directoryMode)
-      syncFolderSync(dirname(made))
-      if (made === firstMade) break
-    }
-  }
+  makePath(path, directoryMode)
   for (const folder of Object.values(folders)) makeFolder(join(path, folder), directoryMode)
   for (const folder of packFolders) makeFolder(join(path, folders.data, folder), directoryMode)
   syncFolderSync(join(path, folders.data))
@@ -42,6 +35,15 @@ export function makeFolderOf(file: FileRef, { path, directoryMode }: Directory):
     makeFolder(folder, directoryMode)
     syncFolderSync(dirname(folder))
   }
+}
+
+/** Makes a folder with those missing above it, one by one, so that each can be used whatever the umask. */
+function makePath(path: string, mode: number): void {
+  if (existsSync(path)) return
+  const parent = dirname(path)
+  makePath(parent, mode)
+  makeFolder(path, mode)
+  syncFolderSync(parent)
 }
 
 function makeFolder(path: string, mode: number): void {

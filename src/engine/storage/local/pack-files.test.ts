@@ -162,16 +162,16 @@ describe('a writer that is killed', () => {
 })
 
 test('a folder that may not be written: a clear error that no retry heals', async () => {
-  const { bytes, id, path } = pack(10)
+  const { bytes, id } = pack(10)
   const isRoot = process.getuid?.() === 0
   if (isRoot) process.seteuid?.(65_534)
-  else chmodSync(join(path, '..'), 0o500)
+  else chmodSync(join(root, 'data'), 0o500)
   try {
     const error = await errorFrom(() => writePackFile(directory, id, bytes))
     expect(error).toMatchObject({ code: 'HF_STORAGE_DENIED', retry: 'after-fix' })
     expect(error.message).toContain(root)
   } finally {
     if (isRoot) process.seteuid?.(0)
-    else chmodSync(join(path, '..'), 0o700)
+    else chmodSync(join(root, 'data'), 0o700)
   }
 })
