@@ -1,4 +1,5 @@
 import { closeSync, constants, existsSync, openSync, readdirSync } from 'node:fs'
+import { constants as systemConstants } from 'node:os'
 import { asBuffer, compareBytes, utf8 } from '../../lib/bytes.ts'
 import { systemErrorCode } from '../../lib/errors.ts'
 import {
@@ -13,6 +14,8 @@ import { AT_FDCWD, createPathArgument, type Libc, libc, O_CLOEXEC } from './libc
 import { joinPath } from './plain-name.ts'
 import { compareNames, sortNames } from './sort-names.ts'
 import { type SystemError, systemErrorAbout } from './system-error.ts'
+
+const { ENOENT } = systemConstants.errno
 
 /**
  * One entry of a directory. `name` shares its memory with the other names of the listing: copy it (`slice`) before sending it to another
@@ -200,8 +203,9 @@ function createListing(library: Libc): Listing {
       }
       const { getdents64 } = library.systemCalls
       const got = library.syscall(getdents64, fd, library.addressOf(dirents) + used, dirents.length - used, 0)
+      // A directory that was removed since it was opened has no entries; readdir(3) takes ENOENT for the end, too.
+      if (got === 0 || (got < 0 && library.errno() === ENOENT)) return used
       if (got < 0) throw library.error('scandir', path)
-      if (got === 0) return used
       used += got
     }
   }

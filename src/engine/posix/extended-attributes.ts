@@ -91,6 +91,7 @@ export function nativeAttributeStore(library: Libc): AttributeStore {
   const nameAddress = library.addressOf(nameBytes)
   // The list of names and one value, in one buffer that the closures below keep alive.
   const memory = Buffer.from(new ArrayBuffer(2 * ROOMS[1]))
+  const values = new Uint8Array(memory.buffer, ROOMS[1])
   const list = library.addressOf(memory)
   const value = list + ROOMS[1]
 
@@ -142,7 +143,7 @@ export function nativeAttributeStore(library: Libc): AttributeStore {
         const found = memory.toString('latin1', start, end)
         start = end + 1
         if (length >= 0) {
-          attributes.push({ name: found, value: Uint8Array.from(memory.subarray(ROOMS[1], ROOMS[1] + length)) })
+          attributes.push({ name: found, value: values.slice(0, length) })
           continue
         }
         const error = failure('lgetxattr', target)
