@@ -31,7 +31,8 @@ const modules: Readonly<Record<string, readonly string[]>> = {
 const kernels = fileURLToPath(new URL('../src/engine/kernels/', import.meta.url))
 const compiler = createRequire(import.meta.url).resolve('assemblyscript/bin/asc.js')
 
-function build(folder: string): void {
+/** Compiles all modules into a folder. */
+export function buildModules(folder: string): void {
   for (const [name, options] of Object.entries(modules)) {
     // Run where the sources are, with relative names: paths become part of the output.
     const args = [compiler, `${name}.ts`, ...common, ...options, '--outFile', join(folder, `${name}.wasm`)]
@@ -39,28 +40,32 @@ function build(folder: string): void {
   }
 }
 
-/** Names of the modules in a folder that are not what their source compiles to. */
-export function outdatedModules(committed: string): string[] {
+/** Names of the modules that differ between two folders. */
+export function differingModules(folder: string, other: string): string[] {
+  const read = (from: string, name: string): Buffer => readFileSync(join(from, `${name}.wasm`))
+  return Object.keys(modules).filter((name) => !read(folder, name).equals(read(other, name)))
+}
+
+export const committedWasm: string = join(kernels, 'wasm')
+
+/** Names of the committed modules that are not what their source compiles to. */
+function outdatedModules(): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-wasm-'))
   try {
-    build(folder)
-    return Object.keys(modules).filter(
-      (name) => !readFileSync(join(folder, `${name}.wasm`)).equals(readFileSync(join(committed, `${name}.wasm`))),
-    )
+    buildModules(folder)
+    return differingModules(folder, committedWasm)
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
-export const committedWasm: string = join(kernels, 'wasm')
-
 if (import.meta.main) {
   if (process.argv.includes('--check')) {
-    const names = outdatedModules(committedWasm)
+    const names = outdatedModules()
     for (const name of names)
       console.error(`src/engine/kernels/wasm/${name}.wasm is not what its source compiles to; run npm run build:wasm`)
     if (names.length > 0) process.exitCode = 1
   } else {
-    build(committedWasm)
+    buildModules(committedWasm)
   }
 }
