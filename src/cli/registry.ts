@@ -1,0 +1,65 @@
+import type { AnyCommand, AnyDescription } from './command.ts'
+
+/** A command by name; its code is loaded when it is needed. */
+export interface CommandEntry {
+  readonly name: string
+  /** Older names, still understood with a warning. */
+  readonly deprecatedNames?: readonly string[]
+  /** The description alone, without the code that does the work. */
+  describe(): Promise<AnyDescription>
+  load(): Promise<AnyCommand>
+}
+
+/** The first word of commands of two words. */
+export interface CommandFolder {
+  readonly name: string
+  readonly summary: string
+}
+
+/** A thing that holdfast.yaml describes, and what can be done with it: `holdfast source test`, also written `source:test`. */
+export interface Noun {
+  readonly name: string
+  readonly summary: string
+  readonly verbs: readonly CommandEntry[]
+}
+
+/** All commands of the program. */
+export interface Registry {
+  readonly commands: readonly CommandEntry[]
+  readonly folders: readonly CommandFolder[]
+  /** Commands of restic that are refused, with the reason. */
+  readonly refused: Readonly<Record<string, string>>
+  readonly nouns: readonly Noun[]
+}
+
+const development = "it belongs to restic's own development builds"
+
+export const registry: Registry = {
+  commands: [
+    {
+      name: 'completion',
+      describe: async () => (await import('./descriptions/completion.ts')).completionDescription,
+      load: async () => (await import('./commands/completion.ts')).completionCommand,
+    },
+    {
+      name: 'help',
+      describe: async () => (await import('./descriptions/help.ts')).helpDescription,
+      load: async () => (await import('./commands/help.ts')).helpCommand,
+    },
+    {
+      name: 'version',
+      describe: async () => (await import('./descriptions/version.ts')).versionDescription,
+      load: async () => (await import('./commands/version.ts')).versionCommand,
+    },
+  ],
+  folders: [],
+  refused: {
+    mount: 'it needs a FUSE driver; look around with "ls", "find" and "dump", or mount the same repository with restic',
+    'self-update': 'Holdfast is updated by what installed it, for example npm install --global holdfast',
+    generate: '"holdfast completion bash|zsh|fish" prints completions; the manual is docs/reference/cli.md',
+    features: 'Holdfast has no feature flags',
+    options: 'settings of a storage (-o key=value) are listed in docs/reference/cli.md',
+    debug: development,
+  },
+  nouns: [],
+}
