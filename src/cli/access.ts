@@ -1,0 +1,153 @@
+import { readFile } from 'node:fs/promises'
+import { HoldfastError, systemErrorCode } from '../lib/errors.ts'
+import { type Environment, readEnvironment } from './environment.ts'
+import type { FromRepositoryOptions } from './options/from-repository.ts'
+import type { GlobalOptions } from './options/global.ts'
+import type { ValueSource } from './options/parse.ts'
+import { decodeText, trimSpace } from './text-file.ts'
+
+/** Which repository and how to open it: the options of one repository, whatever they are called. */
+export interface AccessOptions {
+  /** Before the names of options and variables: `` or `from-`. */
+  readonly prefix: '' | 'from-'
+  readonly repo: string | undefined
+  readonly repositoryFile: string | undefined
+  readonly passwordFile: string | undefined
+  readonly passwordCommand: string | undefined
+  readonly keyHint: string | undefined
+  readonly insecureNoPassword: boolean
+}
+
+/** Where a password comes from. */
+export type PasswordSource =
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'command'; readonly command: string }
+  | { readonly kind: 'variable'; readonly name: string; readonly password: string }
+  | { readonly kind: 'prompt' }
+
+export const mainAccess = (global: GlobalOptions): AccessOptions => ({
+  prefix: '',
+  repo: global.repo,
+  repositoryFile: global.repositoryFile,
+  passwordFile: global.passwordFile,
+  passwordCommand: global.passwordCommand,
+  keyHint: global.keyHint,
+  insecureNoPassword: global.insecureNoPassword,
+})
+
+/** The source repository of `copy` and `init --copy-chunker-params`. */
+export const sourceAccess = (options: FromRepositoryOptions): AccessOptions => ({
+  prefix: 'from-',
+  repo: options.fromRepo,
+  repositoryFile: options.fromRepositoryFile,
+  passwordFile: options.fromPasswordFile,
+  passwordCommand: options.fromPasswordCommand,
+  keyHint: options.fromKeyHint,
+  insecureNoPassword: options.fromInsecureNoPassword,
+})
+
+type Sources = ReadonlyMap<string, ValueSource>
+
+interface Candidate<T> {
+  readonly rank: number
+  readonly name: string
+  readonly value: T
+}
+
+/**
+ * The location of the repository. The command line wins over HOLDFAST_ variables, these over RESTIC_ variables.
+ * @throws HoldfastError HF_USAGE when there is none, or two of the same strength
+ */
+export async function chooseLocation(options: AccessOptions, sources: Sources): Promise<string> {
+  const { prefix } = options
+  const candidates = [
+    candidate(options.repo, sources.get(`${prefix}repo`), (text): { text?: string; file?: string } => ({ text })),
+    candidate(options.repositoryFile, sources.get(`${prefix}repository-file`), (file) => ({ file })),
+  ]
+  const chosen = strongest(candidates)
+  if (chosen === undefined)
+    throw new HoldfastError('HF_USAGE', prefix === '' ? 'no repository was given' : 'no source repository was given', {
+      hint: `give --${prefix}repo or --${prefix}repository-file, or set HOLDFAST_${prefix === '' ? '' : 'FROM_'}REPOSITORY`,
+    })
+  if (chosen.value.text !== undefined) return chosen.value.text
+  const file = chosen.value.file!
+  const location = trimSpace(await readTextFile(file, `repository file ${file}`))
+  if (location === '') throw new HoldfastError('HF_USAGE', `repository file ${file} is empty`)
+  return location
+}
+
+/**
+ * Where the password is to be taken from, by the same order. In one group a file or command wins over a variable that holds the password.
+ * @throws HoldfastError HF_USAGE when two contradict each other
+ */
+export function choosePassword(options: AccessOptions, sources: Sources, environment: Environment): PasswordSource {
+  const { prefix } = options
+  const candidates = [
+    candidate(
+      options.passwordFile,
+      sources.get(`${prefix}password-file`),
+      (path): PasswordSource => ({ kind: 'file', path }),
+    ),
+    candidate(
+      options.passwordCommand,
+      sources.get(`${prefix}password-command`),
+      (command): PasswordSource => ({ kind: 'command', command }),
+    ),
+  ]
+  const variable = readEnvironment(environment, prefix === '' ? 'PASSWORD' : 'FROM_PASSWORD')
+  if (variable !== undefined)
+    candidates.push({
+      // Weaker than a file or command of the same group, stronger than the next group.
+      rank: (variable.name.startsWith('HOLDFAST_') ? 1 : 2) + 0.5,
+      name: variable.name,
+      value: { kind: 'variable', name: variable.name, password: variable.value },
+    })
+  const chosen = strongest(candidates)
+  if (!options.insecureNoPassword) return chosen?.value ?? { kind: 'prompt' }
+  if (chosen !== undefined)
+    throw new HoldfastError(
+      'HF_USAGE',
+      `--${prefix}insecure-no-password was given and also a password by ${chosen.name}`,
+      {
+        hint: 'leave one of the two out',
+      },
+    )
+  return { kind: 'empty' }
+}
+
+/**
+ * Text of a small file.
+ * @throws HoldfastError HF_USAGE naming `what`
+ */
+export async function readTextFile(path: string, what: string): Promise<string> {
+  let bytes: Uint8Array
+  try {
+    bytes = await readFile(path)
+  } catch (cause) {
+    const reason =
+      systemErrorCode(cause) === 'ENOENT' ? 'does not exist' : `cannot be read: ${(cause as Error).message}`
+    throw new HoldfastError('HF_USAGE', `${what} ${reason}`, { cause })
+  }
+  return decodeText(bytes, what)
+}
+
+function candidate<T>(
+  text: string | undefined,
+  source: ValueSource | undefined,
+  make: (text: string) => T,
+): Candidate<T> | undefined {
+  return text === undefined || text === '' || source === undefined
+    ? undefined
+    : { rank: source.rank, name: source.name, value: make(text) }
+}
+
+function strongest<T>(candidates: readonly (Candidate<T> | undefined)[]): Candidate<T> | undefined {
+  const given = candidates.filter((one) => one !== undefined).sort((a, b) => a.rank - b.rank)
+  const [first, second] = given
+  if (first !== undefined && first.rank === second?.rank)
+    throw new HoldfastError('HF_USAGE', `${first.name} and ${second.name} cannot be given together`, {
+      hint: 'leave one of the two out',
+    })
+  return first
+}
