@@ -149,6 +149,7 @@ class NativeDirectory implements DirectoryAt {
     try {
       const { first, statx } = this.#shared
       if (!statx.call(fd, first.set(new Uint8Array(), 'chmod'), AT_EMPTY_PATH)) throw this.#error('chmod', name)
+      // Newer kernels say so themselves; older ones change the link on some file systems.
       if (statx.attributes().type === 'symlink') throw ownSystemError('ENOTSUP', 'chmod', joinPath(this.path, name))
       chmodSync(`/proc/self/fd/${fd}`, mode)
     } catch (error) {

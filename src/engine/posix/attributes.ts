@@ -58,6 +58,7 @@ const types: readonly FileType[] = Array.from({ length: 16 }, (_, format) => {
   return known[format] ?? 'irregular'
 })
 
+/** Type by the format bits of st_mode. */
 export const fileTypeOf = (mode: number): FileType => types[(mode >>> 12) & 15]!
 
 /** How to ask for attributes; `lstat` and `fstat` use the best one this machine has. */
@@ -79,6 +80,7 @@ function attributeReader(): AttributeReader {
 /** Attributes of `path`, of the link itself where it is one. */
 export const lstat = (path: Uint8Array): FileAttributes => attributeReader().lstat(path)
 
+/** Attributes of an open file. */
 export const fstat = (fd: number): FileAttributes => attributeReader().fstat(fd)
 
 /**
