@@ -1,6 +1,6 @@
 import { ID_BYTES, type Id } from '../../../lib/id.ts'
 import { type BlobLocation, type BlobType, blobTypes } from '../blob.ts'
-import { BlobRows, type PackListing } from '../pack/blob-rows.ts'
+import { BlobRows, BlobRowsBuilder, type PackListing } from '../pack/blob-rows.ts'
 import { entryBytes, PACK_FRAME_BYTES } from '../pack/header.ts'
 import { type BlobTable, BlobTableBuilder, type BlobTableMemory } from './blob-table.ts'
 
@@ -125,6 +125,25 @@ export class MasterIndex {
       yield { id: this.#packIds[number]!, number, sizeBytes: this.#packSizes[number]!, blobs: this.#packBlobs[number]! }
   }
 
+  /** Everything known, pack by pack, of the packs that `keep` accepts: what an index file would list. */
+  listings(keep: (pack: Id) => boolean): PackListing[] {
+    const builders = this.#packIds.map((pack) => (keep(pack) ? new BlobRowsBuilder() : undefined))
+    for (const type of blobTypes)
+      for (const table of this.tables(type))
+        for (let row = 0; row < table.count; row++)
+          builders[table.pack(row)]?.append(
+            type,
+            table.ids,
+            row * ID_BYTES,
+            table.offset(row),
+            table.length(row),
+            table.uncompressedLength(row),
+          )
+    return builders.flatMap((builder, number) =>
+      builder ? [{ pack: this.#packIds[number]!, rows: builder.take() }] : [],
+    )
+  }
+
   packId(number: number): Id {
     return this.#packIds[number]!
   }
@@ -143,6 +162,17 @@ export class MasterIndex {
       tables.push(merged.build())
     }
     return tables
+  }
+
+  /** One sorted table of everything known of a type. */
+  table(type: BlobType): BlobTable {
+    const tables = this.tables(type)
+    if (tables.length !== 1) {
+      const merged = new BlobTableBuilder(tables.reduce((sum, table) => sum + table.count, 1))
+      for (const table of tables) merged.appendTable(table)
+      this.#tables[type] = [merged.build()]
+    }
+    return this.#tables[type][0]!
   }
 
   /** Everything known now, readable by other threads; blobs added later are not in it. */

@@ -18,6 +18,11 @@ export interface SavedBlob {
   readonly storedBytes: number
 }
 
+export interface SaveOptions {
+  /** Save it once more although the repository has it: for repacking. */
+  readonly duplicate?: boolean
+}
+
 /** Counts of what a run has stored. */
 export interface StoredCounts {
   readonly blobs: Record<BlobType, number>
@@ -60,41 +65,25 @@ export class BlobWriter {
     return this.repository.index.has(type, id) || this.claimed[type].has(fromHex(id))
   }
 
-  /** Saves `plaintext` unless it is stored already. `id` may be given when it is known. */
-  async save(type: BlobType, plaintext: Uint8Array, id: Id = sha256Hex(plaintext)): Promise<SavedBlob> {
-    if (!this.#claim(type, id)) return { id, isNew: false, storedBytes: 0 }
-    return await this.#inTurn(async () => {
-      const storedBytes = this.#packs[type].add(fromHex(id), 0, plaintext)
-      await this.#added(type)
-      return { id, isNew: true, storedBytes }
-    })
+  /** Saves `plaintext`, whose id may be given when it is known, unless it is stored already. */
+  async save(
+    type: BlobType,
+    plaintext: Uint8Array,
+    id: Id = sha256Hex(plaintext),
+    options: SaveOptions = {},
+  ): Promise<SavedBlob> {
+    return await this.#saveNew(type, id, options, (pack) => pack.add(fromHex(id), 0, plaintext))
   }
 
-  /** Saves a blob that is sealed with this repository's key, as it is. With `duplicate`, also when the repository has it (repacking). */
+  /** Saves a blob that is sealed with this repository's key, as it is, unless it is stored already. */
   async saveSealed(
     type: BlobType,
     id: Id,
     sealed: Uint8Array,
     uncompressedLength: number,
-    { duplicate = false }: { readonly duplicate?: boolean } = {},
+    options: SaveOptions = {},
   ): Promise<SavedBlob> {
-    const isNew = duplicate ? this.claimed[type].claim(fromHex(id)) : this.#claim(type, id)
-    if (!isNew) return { id, isNew: false, storedBytes: 0 }
-    return await this.#inTurn(async () => {
-      const storedBytes = this.#packs[type].addSealed(fromHex(id), 0, sealed, uncompressedLength)
-      await this.#added(type)
-      return { id, isNew: true, storedBytes }
-    })
-  }
-
-  /** As `save`, also when the repository has the blob: for repacking what must be compressed anew. */
-  async saveDuplicate(type: BlobType, id: Id, plaintext: Uint8Array): Promise<SavedBlob> {
-    if (!this.claimed[type].claim(fromHex(id))) return { id, isNew: false, storedBytes: 0 }
-    return await this.#inTurn(async () => {
-      const storedBytes = this.#packs[type].add(fromHex(id), 0, plaintext)
-      await this.#added(type)
-      return { id, isNew: true, storedBytes }
-    })
+    return await this.#saveNew(type, id, options, (pack) => pack.addSealed(fromHex(id), 0, sealed, uncompressedLength))
   }
 
   /** Goes on with the unfinished pack of a worker thread. */
@@ -137,11 +126,20 @@ export class BlobWriter {
     })
   }
 
-  #claim(type: BlobType, id: Id): boolean {
-    if (this.repository.index.has(type, id)) return false
-    const set = this.claimed[type]
-    if (type === 'tree') set.grow()
-    return set.claim(fromHex(id))
+  async #saveNew(
+    type: BlobType,
+    id: Id,
+    { duplicate = false }: SaveOptions,
+    add: (pack: PackWriter) => number,
+  ): Promise<SavedBlob> {
+    if (!duplicate && this.repository.index.has(type, id)) return { id, isNew: false, storedBytes: 0 }
+    this.claimed[type].grow()
+    if (!this.claimed[type].claim(fromHex(id))) return { id, isNew: false, storedBytes: 0 }
+    return await this.#inTurn(async () => {
+      const storedBytes = add(this.#packs[type])
+      await this.#added(type)
+      return { id, isNew: true, storedBytes }
+    })
   }
 
   async #added(type: BlobType): Promise<void> {
