@@ -1,7 +1,6 @@
-import { systemErrorCode } from '../../lib/errors.ts'
 import { POLYNOMIAL_DEGREE } from './polynomial.ts'
 import { type RabinTables, WINDOW_BYTES } from './rabin-plain.ts'
-import { instantiateWasm, type WasmGlobal, type WasmMemory } from './wasm.ts'
+import { instantiateVectorWasm, type WasmGlobal, type WasmMemory } from './wasm.ts'
 
 interface RabinExports {
   readonly MODULUS: WasmGlobal
@@ -21,13 +20,8 @@ export type RabinScan = (from: number, end: number) => number
  * undefined on processors and versions of Node that lack the instructions.
  */
 export function wasmRabinScan(tables: RabinTables, memory: WasmMemory, firstByte: number): RabinScan | undefined {
-  let wasm: RabinExports
-  try {
-    wasm = instantiateWasm<RabinExports>('rabin', { env: { memory } })
-  } catch (error) {
-    if (systemErrorCode(error) !== undefined) throw error
-    return undefined
-  }
+  const wasm = instantiateVectorWasm<RabinExports>('rabin', { env: { memory } })
+  if (!wasm) return undefined
   wasm.prepare()
   new Uint32Array(memory.buffer, wasm.MODULUS.value, 512).set(tables.modulus)
   new Uint32Array(memory.buffer, wasm.OUTGOING.value, 512).set(tables.outgoing)

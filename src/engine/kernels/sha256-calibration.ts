@@ -17,8 +17,10 @@ export interface Sha256Choice {
   readonly rate: number
 }
 
+type Candidate = Pick<Sha256Choice, 'kernel' | 'lanes'>
+
 /** The lanes of a choice; undefined when it has none or they are not available in this thread. */
-export function laneKernel(choice: Sha256Choice, native: NativeSha256 | undefined): LaneKernel | undefined {
+export function laneKernel(choice: Candidate, native: NativeSha256 | undefined): LaneKernel | undefined {
   if (choice.kernel === 'native') return native?.lanes?.(choice.lanes)
   return choice.kernel === 'wasm' ? wasmSha256Lanes() : undefined
 }
@@ -33,15 +35,15 @@ const CLEARLY_FASTER = 1.1
 export function calibrateSha256(native: NativeSha256 | undefined): Sha256Choice {
   const sample = new Uint8Array((SAMPLE_BLOCKS + 8) * BLOCK_BYTES)
   const alone: Sha256Choice = { kernel: 'alone', lanes: 1, minimumLanes: 1, rate: rateAlone(sample, native?.compress) }
-  const lanes = native?.lanes
-  const candidates: (readonly [kernel: Sha256Choice['kernel'], LaneKernel])[] = lanes
-    ? [2, 4, 8].map((count) => ['native', lanes(count)] as const)
-    : [['wasm', wasmSha256Lanes()]]
+  const candidates: Candidate[] = native?.lanes
+    ? [2, 4, 8].map((lanes) => ({ kernel: 'native', lanes }))
+    : [{ kernel: 'wasm', lanes: 4 }]
   let best = alone
-  for (const [kernel, candidate] of candidates) {
-    const rate = rateOfLanes(candidate, sample)
+  for (const candidate of candidates) {
+    const kernel = laneKernel(candidate, native)
+    const rate = kernel ? rateOfLanes(kernel, sample) : 0
     if (rate < best.rate * CLEARLY_FASTER) continue
-    best = { kernel, lanes: candidate.lanes, minimumLanes: Math.floor(alone.rate / (rate / candidate.lanes)) + 1, rate }
+    best = { ...candidate, minimumLanes: Math.floor(alone.rate / (rate / candidate.lanes)) + 1, rate }
   }
   return best
 }

@@ -1,6 +1,6 @@
 import { BLOCK_BYTES } from './sha256-blocks.ts'
 import type { LaneKernel } from './sha256-lanes.ts'
-import { instantiateWasm, type WasmGlobal, type WasmMemory } from './wasm.ts'
+import { instantiateVectorWasm, type WasmGlobal, type WasmMemory } from './wasm.ts'
 
 interface Sha256Exports {
   readonly memory: WasmMemory
@@ -12,16 +12,18 @@ interface Sha256Exports {
 
 const LANES = 4
 
-let shared: LaneKernel | undefined
+/** undefined: not tried yet in this thread; null: not available. */
+let shared: LaneKernel | null | undefined
 
-/** Four lanes in WebAssembly vectors, one instance per thread. Blocks are copied in. */
-export function wasmSha256Lanes(): LaneKernel {
-  shared ??= create()
-  return shared
+/** Four lanes in WebAssembly vectors, one instance per thread; undefined where there are no vectors. Blocks are copied in. */
+export function wasmSha256Lanes(): LaneKernel | undefined {
+  if (shared === undefined) shared = create() ?? null
+  return shared ?? undefined
 }
 
-function create(): LaneKernel {
-  const wasm = instantiateWasm<Sha256Exports>('sha256')
+function create(): LaneKernel | undefined {
+  const wasm = instantiateVectorWasm<Sha256Exports>('sha256')
+  if (!wasm) return undefined
   const pieceBlocks = wasm.PIECE_BLOCKS.value
   const pieces = Array.from(
     { length: LANES },

@@ -21,6 +21,7 @@ interface WasmModule {
 declare const WebAssembly: {
   readonly Module: new (code: Uint8Array) => WasmModule
   readonly Instance: new (module: WasmModule, imports: WasmImports) => { readonly exports: unknown }
+  readonly CompileError: new () => Error
   readonly Memory: new (size: { initial: number; maximum: number; shared: true }) => WasmMemory
 }
 
@@ -44,4 +45,14 @@ export function instantiateWasm<Exports>(name: WasmName, imports: WasmImports = 
     modules.set(name, module)
   }
   return new WebAssembly.Instance(module, imports).exports as Exports
+}
+
+/** The same for a module with vector instructions: undefined on processors and versions of Node that lack them. */
+export function instantiateVectorWasm<Exports>(name: WasmName, imports: WasmImports = {}): Exports | undefined {
+  try {
+    return instantiateWasm<Exports>(name, imports)
+  } catch (error) {
+    if (error instanceof WebAssembly.CompileError) return undefined
+    throw error
+  }
 }
