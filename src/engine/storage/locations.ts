@@ -1,7 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
-import { withConnectionLimit } from './layers/with-connection-limit.ts'
 import { type RetryOptions, withRetry } from './layers/with-retry.ts'
 import { openLocalStorage } from './local/local-storage.ts'
 import type { Storage } from './storage.ts'
@@ -21,16 +20,17 @@ interface Backend {
   readonly title: string
   /** Names of its extended options, without the scheme. */
   readonly options: readonly string[]
-  /** Behind a network: the number of connections is enforced, not only advised. */
-  readonly isRemote: boolean
-  /** `place` is the location without the scheme. Absent: not supported by this version. */
+  /**
+   * `place` is the location without the scheme. A store behind a network puts `withConnectionLimit` around itself.
+   * Absent: not supported by this version.
+   */
   readonly open?: (place: string, options: ReadonlyMap<string, string>) => Storage
 }
 
-const unsupported = (title: string): Backend => ({ title, options: [], isRemote: true })
+const unsupported = (title: string): Backend => ({ title, options: [] })
 
 const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
-  ['local', { title: 'a local folder', options: ['connections'], isRemote: false, open: openLocal }],
+  ['local', { title: 'a local folder', options: ['connections'], open: openLocal }],
   ['s3', unsupported('Amazon S3 and compatible stores')],
   ['sftp', unsupported('SFTP')],
   ['rest', unsupported("restic's REST server")],
@@ -55,23 +55,20 @@ export function openStorage(location: string, options: StorageOptions = {}): Sto
       context: { scheme },
     })
   }
-  const store = backend.open(place, extendedOptionsOf(scheme, options.extended ?? []))
-  return withLayers(store, backend, options)
+  return withLayers(backend.open(place, extendedOptionsOf(scheme, options.extended ?? [])), options)
 }
 
 /**
- * From the store outwards: bandwidth, connections, retries. So a call that waits for its next attempt holds no connection. The cache comes
- * outside of these, once the repository's id is known.
+ * Limits are inside of retries, so that what is sent again counts again. The cache comes outside of both, once the repository's id is known.
  */
-function withLayers(store: Storage, backend: Backend, options: StorageOptions): Storage {
+function withLayers(store: Storage, options: StorageOptions): Storage {
   const { uploadBytesPerSecond, downloadBytesPerSecond, clock, onRetry } = options
   const timing = clock === undefined ? {} : { clock }
-  let storage = store
-  if (uploadBytesPerSecond !== undefined || downloadBytesPerSecond !== undefined) {
-    storage = withBandwidthLimit(storage, { uploadBytesPerSecond, downloadBytesPerSecond, ...timing })
-  }
-  if (backend.isRemote) storage = withConnectionLimit(storage, store.properties.connections)
-  return withRetry(storage, { ...timing, ...(onRetry === undefined ? {} : { onRetry }) })
+  const isLimited = uploadBytesPerSecond !== undefined || downloadBytesPerSecond !== undefined
+  const limited = isLimited
+    ? withBandwidthLimit(store, { uploadBytesPerSecond, downloadBytesPerSecond, ...timing })
+    : store
+  return withRetry(limited, { ...timing, ...(onRetry === undefined ? {} : { onRetry }) })
 }
 
 function parseLocation(location: string): { readonly scheme: string; readonly place: string } {

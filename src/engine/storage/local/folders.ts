@@ -25,7 +25,7 @@ export function makeRepositoryFolders({ path, directoryMode }: Directory): void 
  */
 export function makeFolderOf(file: FileRef, { path, directoryMode }: Directory): void {
   if (!['config', ...Object.values(folders)].some((name) => existsSync(join(path, name)))) {
-    throw new HoldfastError('HF_REPO_NOT_FOUND', `there is no repository at ${path} any more`, {
+    throw new HoldfastError('HF_REPO_NOT_FOUND', `there is no repository at ${path}`, {
       hint: 'Is the disk or share mounted? A new repository is made with init.',
     })
   }

@@ -27,10 +27,11 @@ const isRoot = process.getuid?.() === 0
 let root: string
 let storage: Storage
 
-beforeEach(async () => {
+// The 256 folders of packs are left to the tests that are about them: making and removing them for each test takes its time.
+beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'holdfast-local-'))
+  for (const folder of ['data', 'index', 'keys', 'locks', 'snapshots']) mkdirSync(join(root, folder))
   storage = openLocalStorage(root)
-  await storage.create()
 })
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
@@ -46,7 +47,8 @@ async function withUmask<T>(mask: number, run: () => Promise<T>): Promise<T> {
 }
 
 describe('layout and permissions', () => {
-  test('a new repository has the five folders and the 256 folders of packs', () => {
+  test('a new repository has the five folders and the 256 folders of packs', async () => {
+    await storage.create()
     expect(readdirSync(root).sort()).toEqual(['data', 'index', 'keys', 'locks', 'snapshots'])
     expect(readdirSync(join(root, 'data'))).toHaveLength(256)
   })
@@ -133,6 +135,7 @@ describe('listing', () => {
     mkdirSync(join(root, 'index', 'b'.repeat(64)))
     symlinkSync('nowhere', join(root, 'index', 'c'.repeat(64)))
     writeFileSync(join(root, 'data', 'stray'), 'not a folder')
+    mkdirSync(join(root, 'data', other))
     writeFileSync(join(root, 'data', other, pack.name), 'misplaced')
     expect(await listFiles(storage, 'index')).toEqual([{ name: index.name, sizeBytes: 1 }])
     expect(await listFiles(storage, 'data')).toEqual([{ name: pack.name, sizeBytes: 1 }])
@@ -152,6 +155,7 @@ describe('what dead writers left', () => {
     const old = join(root, 'data', 'dd', `${name}-tmp-0a1b2c3d4e5f6071`)
     const restics = join(root, 'data', 'dd', `${name}-tmp-123456789`)
     const young = join(root, 'data', 'dd', `${name}-tmp-1111111111111111`)
+    mkdirSync(join(root, 'data', 'dd'))
     for (const path of [old, restics, young]) writeFileSync(path, 'half')
     const yesterday = statSync(young).mtimeMs / 1000 - 25 * 60 * 60
     utimesSync(old, yesterday, yesterday)

@@ -1,12 +1,9 @@
-import { spawn } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { listFiles } from '../list-files.ts'
 import { errorFrom } from '../testing.ts'
-import { openLocalStorage } from './local-storage.ts'
 import { type PackDirectory, readPackInto, writePackFile } from './pack-files.ts'
 
 let root: string
@@ -119,45 +116,6 @@ describe('reading packs', () => {
     const error = await errorFrom(() => readPackInto(directory, id, 0, new Uint8Array(1)))
     expect(error.code).toBe('HF_STORAGE_NOT_FOUND')
     expect(error.message).toContain(`data/${id.slice(0, 8)}`)
-  })
-})
-
-describe('a writer that is killed', () => {
-  test('leaves whole packs and temporary names, never half a pack', { timeout: 60_000 }, async () => {
-    const code = `
-      import { createHash, randomFillSync } from 'node:crypto'
-      import { writePackFile } from ${JSON.stringify(new URL('./pack-files.ts', import.meta.url).href)}
-      const bytes = randomFillSync(new Uint8Array(4 << 20))
-      for (let number = 0; ; number += 1) {
-        bytes[0] = number
-        bytes[1] = number >> 8
-        const id = createHash('sha256').update(bytes).digest('hex')
-        writePackFile(${JSON.stringify(directory)}, id, bytes)
-        process.stdout.write('.')
-      }`
-    let whole = 0
-    for (const delayMs of [3, 7, 12, 18, 25]) {
-      const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      const ended = new Promise((resolve) => child.once('close', resolve))
-      await new Promise((resolve) => child.stdout.once('data', resolve))
-      await new Promise((resolve) => setTimeout(resolve, delayMs))
-      child.kill('SIGKILL')
-      await ended
-    }
-    for (const prefix of readdirSync(join(root, 'data'))) {
-      for (const name of readdirSync(join(root, 'data', prefix))) {
-        if (name.includes('-tmp-')) continue
-        const bytes = readFileSync(join(root, 'data', prefix, name))
-        expect(createHash('sha256').update(bytes).digest('hex')).toBe(name)
-        whole += 1
-      }
-    }
-    expect(whole).toBeGreaterThanOrEqual(5)
-    const listed = await listFiles(openLocalStorage(root), 'data')
-    expect(listed).toHaveLength(whole)
-    expect(listed.every((file) => file.sizeBytes === 4 << 20)).toBe(true)
   })
 })
 
