@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../../../lib/clock.ts'
 import { sleepUnlessInterrupted } from '../interruption.ts'
 import type { FileRef, Storage } from '../storage.ts'
-import { withoutDirectory } from './hidden-directory.ts'
+import { withoutDirectory } from './without-directory.ts'
 
 export interface BandwidthLimitOptions {
   /** Unlimited when absent. */

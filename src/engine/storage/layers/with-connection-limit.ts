@@ -1,6 +1,6 @@
 import { interruption, throwIfInterrupted } from '../interruption.ts'
 import type { CallOptions, FileRef, NamedFileKind, Storage } from '../storage.ts'
-import { withoutDirectory } from './hidden-directory.ts'
+import { withoutDirectory } from './without-directory.ts'
 
 /**
  * At most `connections` calls run at the same time; the others wait in the order they came. Lock files are exempt: a lock must be renewed in

@@ -3,7 +3,7 @@ import { fileKey } from '../file-key.ts'
 import { throwIfInterrupted } from '../interruption.ts'
 import { rangeWithin } from '../range.ts'
 import { type CallOptions, describeFile, type FileRef, type Storage } from '../storage.ts'
-import { withoutDirectory } from './hidden-directory.ts'
+import { withoutDirectory } from './without-directory.ts'
 
 export interface DryRunOptions {
   /** So many bytes of packs are kept for reading, 64 MiB by default; of further ones only the size, because a rehearsed backup has no bound. */

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../../../lib/clock.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { sleepUnlessInterrupted, throwIfInterrupted } from '../interruption.ts'
 import { type CallOptions, describeFile, type FileKind, type FileRef, type Storage } from '../storage.ts'
-import { withoutDirectory } from './hidden-directory.ts'
+import { withoutDirectory } from './without-directory.ts'
 
 export type Operation = 'create' | 'put' | 'get' | 'stat' | 'list' | 'delete'
 
