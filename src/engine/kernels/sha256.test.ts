@@ -3,13 +3,12 @@ import fc from 'fast-check'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
 import { toHex, utf8 } from '../../lib/bytes.ts'
 import { nativeLibrary } from '../../lib/native.ts'
+import type * as sha256Module from './sha256.ts'
 import { type Sha256Choice, type Sha256Job, sha256Calibration } from './sha256.ts'
 import { nativeSha256 } from './sha256-native.ts'
 
-type Sha256Module = typeof import('./sha256.ts')
-
 /** The module as a process with or without the native library sees it. */
-async function fresh(native: 'on' | 'off'): Promise<Sha256Module> {
+async function fresh(native: 'on' | 'off'): Promise<typeof sha256Module> {
   vi.resetModules()
   vi.stubEnv('HOLDFAST_NATIVE', native)
   return import('./sha256.ts')
