@@ -2,7 +2,6 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { localTimestamp, toEpochNanoseconds } from '../../lib/go-time.ts'
 import { type Id, shortId } from '../../lib/id.ts'
-import type { LockOptions } from './lock.ts'
 import { encodeLock, type LockInfo, STALE_AFTER } from './lock-file.ts'
 import type { LockFiles } from './lock-files.ts'
 
@@ -16,8 +15,21 @@ const DOUBTFUL_AFTER = STALE_AFTER - (RENEW_AFTER * 3n) / 2n
 const PATIENCE = 5n * MINUTE
 /** Timers stand still while a machine sleeps, so the time is looked at this often. */
 const POLL_MS = 1_000
-const RACE_WAIT_MS = 200
 const RELEASE_WAIT_MS = 60_000
+
+/** Between writing a lock and looking again for what others did at the same time. */
+export const RACE_WAIT_MS = 200
+
+export interface HoldOptions {
+  readonly clock?: Clock | undefined
+  /** For what does not end the operation: a renewal that has to be tried again, a lock file that could not be removed. */
+  readonly onWarning?: ((problem: HoldfastError) => void) | undefined
+  /**
+   * Stops all writing to the repository until the function it returns is called. Used while it is uncertain whether the lock still holds,
+   * after a long standby for instance.
+   */
+  readonly freeze?: (() => () => void) | undefined
+}
 
 /** A lock that is held. */
 export interface RepositoryLock extends AsyncDisposable {
@@ -34,7 +46,7 @@ export interface RepositoryLock extends AsyncDisposable {
 export class HeldLock implements RepositoryLock {
   readonly #files: LockFiles
   readonly #clock: Clock
-  readonly #options: LockOptions
+  readonly #options: HoldOptions
   readonly #heedHangups: () => void
   readonly #end = new AbortController()
   readonly #lost = new AbortController()
@@ -45,7 +57,7 @@ export class HeldLock implements RepositoryLock {
   #id: Id
   #releasing: Promise<void> | undefined
 
-  constructor(files: LockFiles, lock: LockInfo, id: Id, heedHangups: () => void, options: LockOptions) {
+  constructor(files: LockFiles, lock: LockInfo, id: Id, heedHangups: () => void, options: HoldOptions) {
     this.#files = files
     this.#lock = lock
     this.#id = id

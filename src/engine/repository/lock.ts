@@ -1,11 +1,11 @@
-import { type Clock, systemClock } from '../../lib/clock.ts'
+import { systemClock } from '../../lib/clock.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { localTimestamp } from '../../lib/go-time.ts'
 import { type Id, shortId } from '../../lib/id.ts'
 import { forEachParallel } from '../../lib/parallel.ts'
 import { sleepUnlessInterrupted, throwIfInterrupted } from '../storage/interruption.ts'
 import { ignoreHangups } from './hangup.ts'
-import { HeldLock, type RepositoryLock } from './held-lock.ts'
+import { HeldLock, type HoldOptions, RACE_WAIT_MS, type RepositoryLock } from './held-lock.ts'
 import {
   currentHolder,
   decodeLock,
@@ -18,8 +18,6 @@ import {
 } from './lock-file.ts'
 import type { LockFiles } from './lock-files.ts'
 
-/** Between writing a lock and looking again for others who wrote theirs at the same time. */
-export const RACE_WAIT_MS = 200
 const FIRST_RETRY_MS = 5_000
 const LONGEST_RETRY_MS = 60_000
 /** How often unreadable locks are read again, and the first wait before that; it doubles. */
@@ -29,24 +27,16 @@ const UNREADABLE_WAIT_MS = 5_000
 const VANISHED_TRIES = 10
 const PARALLEL_LOADS = 5
 
-export interface LockOptions {
+export interface LockOptions extends HoldOptions {
   /** For everything that removes packs, indexes or snapshots. A shared lock only keeps exclusive ones away. */
   readonly exclusive: boolean
   /** How long to keep trying while somebody else holds a lock that excludes ours; 0 by default. */
   readonly retryMs?: number | undefined
-  readonly clock?: Clock | undefined
   readonly holder?: LockHolder | undefined
   /** Cancels waiting for the lock, not the lock once it is held. */
   readonly signal?: AbortSignal | undefined
   /** Called once, before the first wait, with the reason. */
   readonly onWait?: ((conflict: HoldfastError) => void) | undefined
-  /** For what does not end the operation: a renewal that has to be tried again, a lock file that could not be removed. */
-  readonly onWarning?: ((problem: HoldfastError) => void) | undefined
-  /**
-   * Stops all writing to the repository until the function it returns is called. Used while it is uncertain whether the lock still holds,
-   * after a long standby for instance.
-   */
-  readonly freeze?: (() => () => void) | undefined
 }
 
 /**
