@@ -1,7 +1,10 @@
-import { lstatSync } from 'node:fs'
 import { HoldfastError } from '../../../lib/errors.ts'
+import { lstat } from '../../posix/attributes.ts'
 import { bytesOfBinary, textOfBinary } from './binary-text.ts'
 import { directoryOf } from './clean-path.ts'
+
+/** st_dev; a bigint only above Number.MAX_SAFE_INTEGER, so that `===` compares. */
+export type Device = number | bigint
 
 /** Says which paths stay on the file systems of the backup's targets. */
 export interface DeviceFilter {
@@ -19,9 +22,9 @@ export interface DeviceFilter {
 export function createDeviceFilter(targets: readonly string[]): DeviceFilter {
   const devices = new Map(targets.map((target) => [target, deviceOfTarget(target)]))
   let lastDirectory: string | undefined
-  let lastDevice = 0n
+  let lastDevice: Device = 0
 
-  const allowedDevice = (path: string): bigint => {
+  const allowedDevice = (path: string): Device => {
     const own = devices.get(path)
     if (own !== undefined) return own
     const directory = directoryOf(path)
@@ -36,7 +39,7 @@ export function createDeviceFilter(targets: readonly string[]): DeviceFilter {
 
   return {
     accepts: (path, isDirectory, device) => {
-      if (allowedDevice(path) === BigInt(device)) return true
+      if (allowedDevice(path) === device) return true
       if (!isDirectory || devices.has(path)) return false
       const parent = directoryOf(path)
       return deviceOf(parent) === allowedDevice(parent)
@@ -44,7 +47,7 @@ export function createDeviceFilter(targets: readonly string[]): DeviceFilter {
   }
 }
 
-function deviceOfTarget(target: string): bigint {
+function deviceOfTarget(target: string): Device {
   const device = deviceOf(target)
   if (device === undefined)
     throw new HoldfastError('HF_PATH_NOT_FOUND', `${textOfBinary(target)} is not there or cannot be looked at`, {
@@ -54,9 +57,9 @@ function deviceOfTarget(target: string): bigint {
 }
 
 /** undefined when the path cannot be looked at. */
-function deviceOf(path: string): bigint | undefined {
+function deviceOf(path: string): Device | undefined {
   try {
-    return lstatSync(Buffer.from(bytesOfBinary(path)), { bigint: true }).dev
+    return lstat(bytesOfBinary(path)).device
   } catch {
     return undefined
   }

@@ -1,6 +1,6 @@
 import { binaryOf } from './binary-text.ts'
 import { absolutePath, cleanComponents, isWithin } from './clean-path.ts'
-import { createDeviceFilter } from './device-filter.ts'
+import { createDeviceFilter, type Device } from './device-filter.ts'
 import type { PatternSource } from './pattern.ts'
 import { createPatternList } from './pattern-list.ts'
 import { cacheDirectoryTag, createTagFileFilter, parseTagFile } from './tag-file.ts'
@@ -31,7 +31,7 @@ export interface SelectedAttributes {
   /** Bytes; for directories it is not looked at. */
   readonly size: number
   /** st_dev. */
-  readonly device: number | bigint
+  readonly device: Device
 }
 
 /**
