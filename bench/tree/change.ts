@@ -12,15 +12,16 @@ export interface TreeChange {
 }
 
 const EDITED_SHARE = 0.01
-const REMOVED_SHARE = 0.001
-const ADDED_SHARE = 0.001
+/** Relative to the edited ones. */
+const REMOVED_PART = 0.1
+const ADDED_PART = 0.1
 const TEN_WEEKS_SECONDS = 6_048_000
 
 /**
- * What a day of work number `day` does: one file in a hundred is edited, one in a thousand removed, as many added. The two large files stay
- * (they have a measurement of their own). The same plan and day give the same change.
+ * What a day of work number `day` does: one file in a hundred (or another `share`) is edited, a tenth as many are removed and added.
+ * The two large files stay (they have measurements of their own). The same plan, day and share give the same change.
  */
-export function planChange(plan: TreePlan, day: number): TreeChange {
+export function planChange(plan: TreePlan, day: number, share: number = EDITED_SHARE): TreeChange {
   const random = createRandom(day, 0x64617973)
   const kept = new Set([...plan.largeFiles.map((file) => file.path), ...plan.hardLinks.map((link) => link.target)])
   const edited: PlannedFile[] = []
@@ -29,9 +30,9 @@ export function planChange(plan: TreePlan, day: number): TreeChange {
   for (const file of plan.files) {
     if (kept.has(file.path)) continue
     const draw = random.fraction()
-    if (draw < EDITED_SHARE) edited.push(file)
-    else if (draw < EDITED_SHARE + REMOVED_SHARE) removed.push(file)
-    else if (draw < EDITED_SHARE + REMOVED_SHARE + ADDED_SHARE) {
+    if (draw < share) edited.push(file)
+    else if (draw < share * (1 + REMOVED_PART)) removed.push(file)
+    else if (draw < share * (1 + REMOVED_PART + ADDED_PART)) {
       added.push({
         ...file,
         path: `${file.path}.new-${day}`,

@@ -4,11 +4,16 @@ import { applyChange, planChange, revertChange, type TreeChange } from './change
 import type { TreePlan } from './plan.ts'
 import { writeTree } from './write.ts'
 
+interface Day {
+  readonly day: number
+  readonly share: number | undefined
+}
+
 /** What is known about a tree on disk, in a file beside it. */
 interface TreeState {
   readonly identity: string
-  /** The days of work done on it since it was written; null while it is being written. */
-  readonly days: readonly number[] | null
+  /** What was done on it since it was written; null while it is being written. */
+  readonly days: readonly Day[] | null
 }
 
 /** Makes sure that the tree of `plan` lies in `root`, unchanged: writes it, puts it back, or finds it right. */
@@ -18,7 +23,7 @@ export function ensureTree(plan: TreePlan, root: string): 'written' | 'reverted'
     throw new Error(`${root} exists and is not a tree of this generator: choose another folder, or delete it`)
   }
   if (state?.identity === plan.identity && state.days !== null && existsSync(root)) {
-    for (const day of state.days) revertChange(planChange(plan, day), root)
+    for (const { day, share } of state.days) revertChange(planChange(plan, day, share), root)
     if (state.days.length > 0) writeState(root, { identity: plan.identity, days: [] })
     return state.days.length > 0 ? 'reverted' : 'found'
   }
@@ -31,9 +36,9 @@ export function ensureTree(plan: TreePlan, root: string): 'written' | 'reverted'
 }
 
 /** Does the work of `day` on a clean tree and notes it, so that ensureTree can undo it. */
-export function changeTree(plan: TreePlan, root: string, day: number): TreeChange {
-  const change = planChange(plan, day)
-  writeState(root, { identity: plan.identity, days: [day] })
+export function changeTree(plan: TreePlan, root: string, day: number, share?: number): TreeChange {
+  const change = planChange(plan, day, share)
+  writeState(root, { identity: plan.identity, days: [{ day, share }] })
   applyChange(change, root, day)
   return change
 }

@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { commandPath, lacks } from '../test/support/requirements.ts'
+
+let scratch: string
+beforeEach(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'holdfast-bench-'))
+})
+afterEach(() => {
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+function bench(
+  holdfast: string,
+  chosen: string,
+): { readonly exitCode: number | null; readonly stdout: string; readonly stderr: string } {
+  const result = spawnSync(
+    process.execPath,
+    [
+      join(import.meta.dirname, 'run.ts'),
+      '--rounds=1',
+      '--no-wait',
+      '--snapshots=2',
+      '--scale=0.001',
+      `--work=${scratch}`,
+      `--holdfast=${holdfast}`,
+      `--cases=${chosen}`,
+    ],
+    { encoding: 'utf8', env: { ...process.env, RESTIC: 'restic' } },
+  )
+  return { exitCode: result.status, stdout: result.stdout, stderr: result.stderr }
+}
+
+/** A program that is restic but for what `lines` of shell do first. */
+function plantProgram(lines: string): string {
+  const program = join(scratch, 'program')
+  writeFileSync(program, `#!/bin/sh\n${lines}\nexec ${commandPath('restic')} "$@"\n`, { mode: 0o755 })
+  return program
+}
+
+describe.skipIf(lacks('restic'))('the comparison, restic against itself', { timeout: 180_000 }, () => {
+  test('runs cases, finds nothing to object to, and cleans up', () => {
+    const { exitCode, stdout, stderr } = bench('restic', 'first,changed,large-restore,prune')
+    expect(stderr).not.toContain('does not count')
+    expect(exitCode).toBe(0)
+    for (const title of [
+      'first backup, mixed tree',
+      'backup, 1 % of files changed',
+      'prune after forgetting half of 20 snapshots',
+    ]) {
+      expect(stdout).toMatch(new RegExp(`\\| ${title} \\|.* \\d+\\.\\d\\d x \\|.* \\|`))
+    }
+    expect(stdout).toMatch(/Stored \(tree\): restic \d+ MB/)
+    expect(readdirSync(scratch).sort()).toEqual(['tree', 'tree.state.json'])
+  })
+
+  test('a program that stores damaged data is caught, however fast', () => {
+    // One other byte in each pack, after the program has said that all went well.
+    const damage = `case " $* " in *" backup "*)
+      ${commandPath('restic')} "$@" || exit
+      for pack in "$2"/data/*/*; do chmod u+w "$pack"; printf X | dd of="$pack" conv=notrunc status=none; done
+      exit 0;;
+    esac`
+    const { exitCode, stdout } = bench(plantProgram(damage), 'first')
+    expect(exitCode).toBe(1)
+    expect(stdout).toContain('| does not count |')
+  })
+
+  test('a program that restores something else is caught', () => {
+    const damage = `case " $* " in *" restore "*)
+      ${commandPath('restic')} "$@" || exit
+      while [ $# -gt 1 ]; do shift; done
+      find "$1" -name shop.sql -exec truncate -s 10 {} +
+      exit 0;;
+    esac`
+    const { exitCode, stdout } = bench(plantProgram(damage), 'large-restore')
+    expect(exitCode).toBe(1)
+    expect(stdout).toContain('holdfast restored something else')
+  })
+
+  test('a program that fails does not count', () => {
+    const { exitCode, stdout } = bench(plantProgram('case " $* " in *" check "*) echo no >&2; exit 1;; esac'), 'check')
+    expect(exitCode).toBe(1)
+    expect(stdout).toContain('holdfast ended with 1: no')
+  })
+})
+
+test('an unknown case or a program that does not run is said at once', () => {
+  expect(bench('restic', 'frist').stderr).toContain('there is no case frist')
+  expect(bench('/nowhere/holdfast', 'first').stderr).toContain('`/nowhere/holdfast version` does not run')
+  expect(existsSync(join(scratch, 'tree'))).toBe(false)
+})
