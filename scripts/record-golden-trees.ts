@@ -2,8 +2,8 @@
  * Records tree blobs as restic writes them: node scripts/record-golden-trees.ts RESTIC...
  *
  * Backs up a folder of odd files with each given restic program and keeps the raw bytes of its trees in
- * `test/golden/trees/<version>/`, beside `expected.json` with what the system says about the files. Needs root (devices), mknod and
- * python3 (extended attributes).
+ * `test/golden/trees/<version>/`, beside `expected.json` with what the system says about the files. Needs root (devices) and
+ * setfattr.
  */
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'

@@ -11,15 +11,15 @@ import { initRepository } from '../../src/engine/repository/repository.ts'
 import { removeStaleLocks } from '../../src/engine/repository/unlock.ts'
 import { openLocalStorage } from '../../src/engine/storage/local/local-storage.ts'
 import { systemClock } from '../../src/lib/clock.ts'
-import { findRestic, runRestic } from '../support/restic-trees.ts'
+import { lacks } from '../support/requirements.ts'
+import { resticPrograms, runRestic } from '../support/restic-trees.ts'
 
-const programs = ['restic', process.env.RESTIC_NEWEST ?? 'restic-newest'].filter((p) => findRestic(p) !== undefined)
 const scratch = mkdtempSync(join(tmpdir(), 'compat-locks-'))
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
-describe.skipIf(programs.length === 0).each(programs)('%s and we', (program) => {
-  const folder = join(scratch, `repository-${programs.indexOf(program)}`)
+describe.skipIf(lacks('restic')).each(resticPrograms)('%s and we', (program) => {
+  const folder = join(scratch, `repository-${resticPrograms.indexOf(program)}`)
   let files: LockFiles
   const run = (...args: string[]): { status: number | null; stderr: string } =>
     spawnSync(program, ['--repo', folder, '--no-cache', ...args], {

@@ -1,37 +1,38 @@
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readAttributes } from '../../src/engine/posix/extended-attributes.ts'
+import { initRepository } from '../../src/engine/repository/repository.ts'
 import { encodeTree, sortNodes } from '../../src/engine/repository/tree/encode-tree.ts'
 import { nodeTypeOf, toGoMode } from '../../src/engine/repository/tree/mode.ts'
 import { createNode, type Node, uint64 } from '../../src/engine/repository/tree/node.ts'
+import { openLocalStorage } from '../../src/engine/storage/local/local-storage.ts'
 import { localTimestamp } from '../../src/lib/go-time.ts'
 import { makeOddFolder } from '../support/odd-folder.ts'
-import { findRestic, readTreeBlobs, runRestic } from '../support/restic-trees.ts'
+import { lacks } from '../support/requirements.ts'
+import { readTreeBlobs, resticPrograms, resticVersion, runRestic } from '../support/restic-trees.ts'
 
-// The programs to compare with: restic on the PATH and, when it is set, the one RESTIC_NEWEST names.
-const programs = ['restic', process.env.RESTIC_NEWEST ?? 'restic-newest'].filter((p) => findRestic(p) !== undefined)
 const scratch = fs.mkdtempSync(join(tmpdir(), 'compat-trees-'))
 const folder = join(scratch, 'odd')
-const possible = process.getuid?.() === 0 && programs.length > 0
 
 afterAll(() => fs.rmSync(scratch, { recursive: true, force: true }))
 
-describe.skipIf(!possible).each(programs)('%s and we', (program) => {
+describe.skipIf(lacks('restic', 'root', 'setfattr')).each(resticPrograms)('%s and we', (program) => {
   beforeAll(() => {
     if (!fs.existsSync(folder)) makeOddFolder(folder)
   })
 
-  test('make the same trees of the same folder', () => {
-    const repository = join(scratch, `repository-${programs.indexOf(program)}`)
-    runRestic(program, repository, ['init'])
+  test('make the same trees of the same folder', async () => {
+    const repository = join(scratch, `repository-${resticPrograms.indexOf(program)}`)
+    const key = { kdf: { N: 1024, r: 8, p: 1 } }
+    await initRepository(openLocalStorage(repository), { password: 'golden' }, { key })
     runRestic(program, repository, ['backup', '.'], folder)
     const trees = [...readTreeBlobs(program, repository).values()].map((tree) => tree.toString('latin1'))
     expect(trees.length).toBe(2)
     // Before 0.16 the raw bytes of a link target were lost.
-    const raw = !findRestic(program)!.startsWith('0.14')
+    const raw = !resticVersion(program).startsWith('0.14')
     const ours = Buffer.from(encodeTree(readNodes(folder))).toString('latin1')
     const comparable = (text: string): string => (raw ? text : text.replace(/,"linktarget_raw":"[^"]*"/g, ''))
     const lines = (text: string): string[] => text.split(/(?=\{"name")/)
@@ -76,14 +77,3 @@ function readNodes(path: string): Node[] {
 }
 
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
-
-function readAttributes(path: Buffer): Node['extendedAttributes'] {
-  // Only this file has any.
-  if (!path.toString('latin1').endsWith('/plain.txt') && !path.toString('latin1').endsWith('/hard link')) return []
-  const program =
-    'import os, sys, json; p = sys.argv[1]; print(json.dumps([[n, os.getxattr(p, n).hex()] for n in os.listxattr(p)]))'
-  const listed = JSON.parse(
-    execFileSync('python3', ['-c', program, path.toString('latin1')], { encoding: 'utf8' }),
-  ) as [string, string][]
-  return listed.map(([name, value]) => ({ name, value: Buffer.from(value, 'hex') }))
-}

@@ -58,7 +58,7 @@ const attributes: Readonly<Record<string, Readonly<Record<string, Buffer>>>> = {
   },
 }
 
-/** Makes a folder with everything a file system of Linux lets one name or be. Needs root. */
+/** Makes a folder with everything a file system of Linux lets one name or be. Needs root and setfattr. */
 export function makeOddFolder(path: string): OddFolder {
   fs.mkdirSync(path)
   const at = (name: Buffer | string): Buffer => Buffer.concat([bytes(`${path}/`), Buffer.from(name)])
@@ -82,12 +82,11 @@ export function makeOddFolder(path: string): OddFolder {
   execFileSync('mknod', ['-m', '644', `${path}/fifo`, 'p'])
   for (const [name, values] of Object.entries(attributes))
     for (const [attribute, value] of Object.entries(values))
-      execFileSync('python3', [
-        '-c',
-        'import os, sys; os.setxattr(sys.argv[1], sys.argv[2], bytes.fromhex(sys.argv[3]))',
-        `${path}/${name}`,
+      execFileSync('setfattr', [
+        '-n',
         attribute,
-        value.toString('hex'),
+        ...(value.length === 0 ? [] : ['-v', `0x${value.toString('hex')}`]),
+        `${path}/${name}`,
       ])
   setTimes(at('empty'), -1.5)
   setTimes(at('plain.txt'), 1_600_000_000.25)

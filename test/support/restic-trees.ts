@@ -10,15 +10,12 @@ export function runRestic(program: string, repository: string, args: readonly st
   })
 }
 
-/** `0.19.1`; undefined when the program cannot be run. */
-export function findRestic(program: string): string | undefined {
-  try {
-    return resticVersion(program)
-  } catch {
-    return undefined
-  }
-}
+/** The programs to compare with: restic on the PATH, which tests require, and the one RESTIC_NEWEST names when it is set. */
+export const resticPrograms: readonly string[] = ['restic', process.env.RESTIC_NEWEST ?? ''].filter(
+  (name) => name !== '',
+)
 
+/** `0.19.1` */
 export function resticVersion(program: string): string {
   const line = execFileSync(program, ['version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
   const version = /^restic (\d+\.\d+\.\d+)/.exec(line)?.[1]

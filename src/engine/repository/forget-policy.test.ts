@@ -103,6 +103,35 @@ describe('what is kept', () => {
     expect(kept(at('2031-01-01T00:00:00Z', '2032-01-01T00:00:00Z'), { within: within('1d') }).length).toBe(2)
   })
 
+  test('six years of weekly fulls come down to 4 weeks, 12 months and 5 years (S2-01)', () => {
+    const sundays = Array.from({ length: 6 * 52 }, (_, week) =>
+      makeSnapshot(`${new Date(Date.UTC(2020, 0, 5, 2) + week * 7 * 86_400_000).toISOString().slice(0, 19)}Z`),
+    )
+    const { reasons } = applyPolicy(sundays, policy({ weekly: 4, monthly: 12, yearly: 5 }), now)
+    const kept = (rule: string): string[] =>
+      reasons
+        .filter(({ matches }) => matches.includes(rule))
+        .map(({ snapshot }) => formatTime(snapshot.time).slice(0, 10))
+    expect(kept('weekly snapshot')).toEqual(['2025-12-21', '2025-12-14', '2025-12-07', '2025-11-30'])
+    // Of each month and year the last.
+    expect(kept('monthly snapshot')).toEqual([
+      '2025-12-21',
+      '2025-11-30',
+      '2025-10-26',
+      '2025-09-28',
+      '2025-08-31',
+      '2025-07-27',
+      '2025-06-29',
+      '2025-05-25',
+      '2025-04-27',
+      '2025-03-30',
+      '2025-02-23',
+      '2025-01-26',
+    ])
+    expect(kept('yearly snapshot')).toEqual(['2025-12-21', '2024-12-29', '2023-12-31', '2022-12-25', '2021-12-26'])
+    expect(reasons.length).toBe(4 + 12 + 5 - 3)
+  })
+
   test('tags, all of one list, or none at all', () => {
     const tagged = [
       makeSnapshot('2024-01-03T00:00:00Z', { tags: ['a', 'b'] }),
