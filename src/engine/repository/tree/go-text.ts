@@ -216,9 +216,20 @@ function codeUnit(inside: ByteString, at: number): number {
   return /^[0-9a-fA-F]{4}$/.test(text) ? Number.parseInt(text, 16) : -1
 }
 
-/** A JSON value without the white space between its parts and with the escapes of `escapeJson`, as Go prints a value it carries along. */
+/** A valid JSON value without the white space between its parts and with the escapes of `escapeJson`, as Go prints a value it carries along. */
 export function compactJson(json: ByteString): ByteString {
-  return json.replace(/"(?:[^"\\]|\\.)*"|[ \t\r\n]+/gs, (part) =>
-    part.startsWith('"') ? part.replace(/[<>&]|\u00e2\u0080[\u00a8\u00a9]/g, (c) => escapeJson(c)) : '',
-  )
+  if (!/[\t\n\r <>&\u00e2]/.test(json)) return json
+  let out = ''
+  for (let at = 0; at < json.length; ) {
+    const start = at
+    if (json[at] === '"') {
+      for (at++; at < json.length && json[at] !== '"'; ) at += json[at] === '\\' ? 2 : 1
+      at++
+      out += json.slice(start, at).replace(/[<>&]|\u00e2\u0080[\u00a8\u00a9]/g, (c) => escapeJson(c))
+    } else {
+      while (at < json.length && json[at] !== '"') at++
+      out += json.slice(start, at).replace(/[\t\n\r ]+/g, '')
+    }
+  }
+  return out
 }

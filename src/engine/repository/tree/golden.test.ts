@@ -54,7 +54,11 @@ describe.each(readdirSync(golden))('trees written by restic %s', (version) => {
     expect(find('dir-empty').subtree).toBe('ac08ce34ba4f8123618661bef2425f7028ffb9ac740578a3ee88684d2523fee8')
   })
 
-  test.skipIf(version.startsWith('0.14'))('link targets are the bytes the links have', () => {
-    for (const [name, target] of Object.entries(expected.linkTargets)) expect(hex(find(name).linkTarget)).toBe(target)
+  test('link targets are the bytes the links have', () => {
+    for (const [name, target] of Object.entries(expected.linkTargets)) {
+      // Before 0.16 restic lost targets that are not UTF-8.
+      if (name === 'link-invalid' && version.startsWith('0.14')) continue
+      expect(hex(find(name).linkTarget)).toBe(target)
+    }
   })
 })

@@ -263,6 +263,12 @@ describe('reading is lenient where restic is', () => {
     ])
   })
 
+  test('a generic attribute of any length', () => {
+    const long = `["${'<\\\\ '.repeat(300_000)}", 1]`
+    const [attribute] = only(`{"nodes":[{"name":"n","generic_attributes":{"windows.x":${long}}}]}`).genericAttributes
+    expect(attribute!.json).toBe(`["${'\\u003c\\\\ '.repeat(300_000)}",1]`)
+  })
+
   test('keys that are names of object machinery are only unknown keys', () => {
     const read = only('{"__proto__":{"polluted":1},"nodes":[{"name":"n","__proto__":{"type":"dir"},"constructor":1}]}')
     expect(read.type).toBe('unknown')
