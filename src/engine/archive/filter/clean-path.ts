@@ -1,9 +1,9 @@
-/** Paths as text, in binary strings; the rules are those of Go's filepath.Clean and Abs, which restic applies. */
+/** Paths as text; the rules are those of Go's filepath.Clean and Abs, which restic applies. */
 
-import { binaryOfText } from './binary-text.ts'
+import { type ByteString, textToByteString } from '../../repository/tree/node.ts'
 
 export interface PathComponent {
-  readonly text: string
+  readonly text: ByteString
   /** Index of its first byte in the path. */
   readonly offset: number
 }
@@ -12,7 +12,7 @@ export interface PathComponent {
  * The components of a path from `start` on, without empty ones, `.` and as much of `..` as can be resolved.
  * Nothing left: `.` for a relative path, no component for an absolute one.
  */
-export function cleanComponents(path: string, start = 0): PathComponent[] {
+export function cleanComponents(path: ByteString, start = 0): PathComponent[] {
   const absolute = path.startsWith('/', start)
   const components: PathComponent[] = []
   for (let at = start; at <= path.length; ) {
@@ -32,7 +32,7 @@ export function cleanComponents(path: string, start = 0): PathComponent[] {
 }
 
 /** The shortest path that means the same as far as text tells. */
-export function cleanPath(path: string): string {
+export function cleanPath(path: ByteString): ByteString {
   const joined = cleanComponents(path)
     .map(({ text }) => text)
     .join('/')
@@ -40,15 +40,15 @@ export function cleanPath(path: string): string {
 }
 
 /** The clean absolute path, seen from the directory `from` (default: where the process is). */
-export const absolutePath = (path: string, from: string = binaryOfText(process.cwd())): string =>
+export const absolutePath = (path: ByteString, from: ByteString = textToByteString(process.cwd())): ByteString =>
   path.startsWith('/') ? cleanPath(path) : cleanPath(`${from}/${path}`)
 
 /** The directory of a clean absolute path; `/` is its own. */
-export const directoryOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), 1))
+export const directoryOf = (path: ByteString): ByteString => path.slice(0, Math.max(path.lastIndexOf('/'), 1))
 
 /** The last component of a clean absolute path. */
-export const baseNameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+export const baseNameOf = (path: ByteString): ByteString => path.slice(path.lastIndexOf('/') + 1)
 
 /** Whether a clean path is `directory` or lies below it. */
-export const isWithin = (directory: string, path: string): boolean =>
+export const isWithin = (directory: ByteString, path: ByteString): boolean =>
   path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`)

@@ -1,11 +1,12 @@
-import { INVALID_RUNE, runeAt, runeLengthAt } from './binary-text.ts'
+import type { ByteString } from '../../repository/tree/node.ts'
+import { INVALID_RUNE, runeAt, runeLengthAt } from './byte-string.ts'
 
 /** What one path component must look like. */
 export interface ComponentPattern {
   /** The only name that matches, when there is just one. */
-  readonly literal: string | undefined
-  /** Whether a component (a binary string without `/`) matches. */
-  test(name: string): boolean
+  readonly literal: ByteString | undefined
+  /** Whether a component (without `/`) matches. */
+  test(name: ByteString): boolean
 }
 
 /** A place in a pattern that cannot be understood. */
@@ -22,7 +23,7 @@ export interface PatternProblem {
  * byte is one, and is U+FFFD for a class), everything else is compared byte by byte; a class cannot be empty and `]`, `-` in it need a `\`.
  * Unlike Go, which finds a mistake only when matching gets that far, all of the text is checked here.
  */
-export function compileComponent(text: string): ComponentPattern | PatternProblem {
+export function compileComponent(text: ByteString): ComponentPattern | PatternProblem {
   if (!/[\\[\]*?]/.test(text)) return literalPattern(text)
   const chunks: Chunk[] = []
   for (let at = 0; at < text.length; ) {

@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, statSync } from 'node:fs'
 import { asBuffer } from '../../../lib/bytes.ts'
-import { binaryOf, bytesOfBinary } from './binary-text.ts'
+import type { ByteString } from '../../repository/tree/node.ts'
+import { fromByteString, toByteString } from './byte-string.ts'
 import { cleanPath } from './clean-path.ts'
 import { type PatternSource, parseComponent } from './pattern.ts'
 
@@ -8,11 +9,11 @@ import { type PatternSource, parseComponent } from './pattern.ts'
  * The paths a pattern stands for, as Go's filepath.Glob finds them: `*`, `?` and `[...]` within a component, hidden files included,
  * each directory's names in byte order. What cannot be read is left out. Nothing found: an empty list.
  *
- * @param source a pattern (binary string); relative ones are seen from the working directory.
- * @returns binary strings; a pattern without special characters comes back as it is when something of that name is there.
+ * @param source a pattern; relative ones are seen from the working directory.
+ * @returns a pattern without special characters comes back as it is when something of that name is there.
  * @throws HF_PATTERN_INVALID
  */
-export function expandGlob(source: PatternSource): string[] {
+export function expandGlob(source: PatternSource): ByteString[] {
   const { text } = source
   const components = text.split('/')
   // All are checked before the first directory is read, so that a mistake shows whatever is on disk.
@@ -36,7 +37,7 @@ export function expandGlob(source: PatternSource): string[] {
 
 const isSpecial = (text: string): boolean => /[*?[\\]/.test(text)
 
-const bytesOf = (path: string): Buffer => asBuffer(bytesOfBinary(path))
+const bytesOf = (path: string): Buffer => asBuffer(fromByteString(path))
 
 const exists = (path: string): boolean => {
   try {
@@ -50,7 +51,7 @@ const exists = (path: string): boolean => {
 function namesIn(directory: string): string[] {
   try {
     if (!statSync(bytesOf(directory)).isDirectory()) return []
-    return readdirSync(bytesOf(directory), { encoding: 'buffer' }).map(binaryOf).sort()
+    return readdirSync(bytesOf(directory), { encoding: 'buffer' }).map(toByteString).sort()
   } catch {
     return []
   }

@@ -1,9 +1,9 @@
 /**
  * What is left out of a backup, and what a restore, a rewrite or a search picks: restic's pattern language and filter options.
  *
- * Paths are binary strings (see binary-text.ts), clean and, except for names of extended attributes, absolute.
+ * Paths are byte strings (see byte-string.ts), clean and, except for names of extended attributes, absolute.
  */
-export { binaryOf, binaryOfText, bytesOfBinary, textOfBinary } from './binary-text.ts'
+export { fromByteString, toByteString } from './byte-string.ts'
 export { checkPattern, type PatternSource, patternSources } from './pattern.ts'
 export { readPatternFiles } from './pattern-file.ts'
 export { createPatternList, type PatternList, type PatternMatch } from './pattern-list.ts'

@@ -1,4 +1,5 @@
-import { binaryOfText, countRunes, textOfBinary } from './binary-text.ts'
+import { byteStringToText, textToByteString } from '../../repository/tree/node.ts'
+import { countRunes } from './byte-string.ts'
 import type { PatternSource } from './pattern.ts'
 import { decodeText, readListFile, splitLines, trimSpace } from './text-file.ts'
 
@@ -46,7 +47,7 @@ export function expandVariables(text: string, environment: Environment): string 
     const [braced, , special, plain] = groups as (string | undefined)[]
     const name = braced || special || plain || ''
     if (name === '$') return '$'
-    const variable = textOfBinary(name)
-    return Object.hasOwn(environment, variable) ? binaryOfText(environment[variable] ?? '') : ''
+    const variable = byteStringToText(name)
+    return Object.hasOwn(environment, variable) ? textToByteString(environment[variable] ?? '') : ''
   })
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { binaryOfText, lowerCaseBinary } from './binary-text.ts'
+import { textToByteString } from '../../repository/tree/node.ts'
+import { lowerCase } from './byte-string.ts'
 import { type ComponentPattern, compileComponent, isProblem } from './component-pattern.ts'
 import { patternSources } from './pattern.ts'
 import { createPatternList } from './pattern-list.ts'
@@ -128,7 +129,7 @@ describe('lists', () => {
     const insensitive = createPatternList(patternSources(['*.JPG', 'Ünïcode', '[A-C]?']), { ignoreCase: true })
     expect(insensitive.matches('/a/b.jpg')).toBe(true)
     expect(insensitive.matches('/a/B.JpG')).toBe(true)
-    expect(insensitive.matches(binaryOfText('/a/üNÏCODE/x'))).toBe(true)
+    expect(insensitive.matches(textToByteString('/a/üNÏCODE/x'))).toBe(true)
     expect(insensitive.matches('/bX')).toBe(true)
     expect(insensitive.matches('/dX')).toBe(false)
     expect(list('*.JPG').matches('/a/b.jpg')).toBe(false)
@@ -182,7 +183,7 @@ describe('lists', () => {
 
 /** The rules of restic as its documentation and behaviour state them, one pattern after the other, without any cleverness. */
 function byDefinition(patterns: readonly string[], path: string, ignoreCase: boolean) {
-  const fold = (text: string): string => (ignoreCase ? lowerCaseBinary(text) : text)
+  const fold = (text: string): string => (ignoreCase ? lowerCase(text) : text)
   const components = (text: string): string[] => {
     const parts = text.split('/')
     return text.startsWith('/') ? ['/', ...parts.slice(1)] : parts
@@ -191,7 +192,7 @@ function byDefinition(patterns: readonly string[], path: string, ignoreCase: boo
   let matched = false
   let childMayMatch = false
   for (const pattern of patterns) {
-    const parts = components(fold(binaryOfText(pattern.replace(/^!/, ''))))
+    const parts = components(fold(textToByteString(pattern.replace(/^!/, ''))))
     const fits = fitsSomewhere(parts, strings)
     const firstStars = parts.indexOf('**')
     const fixed = firstStars < 0 ? parts.length : firstStars

@@ -1,5 +1,6 @@
+import type { ByteString } from '../../repository/tree/node.ts'
 import { type AnchorPlace, anchorPatterns, isAnchored, placesAt } from './anchored-patterns.ts'
-import { lowerCaseBinary } from './binary-text.ts'
+import { lowerCase } from './byte-string.ts'
 import type { ComponentPattern } from './component-pattern.ts'
 import { type Pattern, type PatternSource, parsePatterns } from './pattern.ts'
 
@@ -11,15 +12,15 @@ export interface PatternMatch {
 }
 
 /**
- * An ordered list of patterns. Paths are binary strings of components joined by `/`; a leading `/` makes them absolute.
+ * An ordered list of patterns. Paths are components joined by `/`; a leading `/` makes them absolute.
  * The answer depends on the path alone, but asking along a walk of a tree is quick: what is known of its directories is kept.
  */
 export interface PatternList {
   /** How many patterns there are. */
   readonly size: number
   /** Whether the last pattern that fits the path or a directory above it is one without `!`. */
-  matches(path: string): boolean
-  inspect(path: string): PatternMatch
+  matches(path: ByteString): boolean
+  inspect(path: ByteString): PatternMatch
 }
 
 /**
@@ -59,7 +60,7 @@ export function createPatternList(
       const slash = path.indexOf('/', at)
       const name = slash < 0 ? path.slice(at) : path.slice(at, slash)
       names.length = depth
-      names.push(ignoreCase ? lowerCaseBinary(name) : name)
+      names.push(ignoreCase ? lowerCase(name) : name)
       levels[depth + 1] = levelBelow(levels[depth]!, slash < 0 ? path : path.slice(0, slash))
       depth++
       if (slash < 0) return levels[depth]!

@@ -1,12 +1,12 @@
 import { HoldfastError } from '../../../lib/errors.ts'
-import { binaryOfText, countRunes, lowerCaseBinary, textOfBinary } from './binary-text.ts'
+import { type ByteString, byteStringToText, textToByteString } from '../../repository/tree/node.ts'
+import { countRunes, lowerCase } from './byte-string.ts'
 import { cleanComponents } from './clean-path.ts'
 import { type ComponentPattern, compileComponent, isProblem } from './component-pattern.ts'
 
 /** A pattern as somebody wrote it. */
 export interface PatternSource {
-  /** A binary string. */
-  readonly text: string
+  readonly text: ByteString
   readonly origin?: PatternOrigin | undefined
 }
 
@@ -43,13 +43,13 @@ export interface Segment {
 
 /** Patterns of a command line, in ordinary text. */
 export const patternSources = (texts: readonly string[]): PatternSource[] =>
-  texts.map((text) => ({ text: binaryOfText(text) }))
+  texts.map((text) => ({ text: textToByteString(text) }))
 
 /**
  * Compiles patterns in restic's language (its internal/filter): components as in `compileComponent`, `**` for any number of components,
  * leading `!`, leading `/`; `.`, `..` and doubled or trailing slashes are resolved as Go's filepath.Clean does. Empty patterns are left out.
  *
- * @param ignoreCase match paths in lower case (see `lowerCaseBinary`).
+ * @param ignoreCase match paths in lower case (see `lowerCase`).
  * @throws HF_PATTERN_INVALID naming each pattern that cannot be understood, with its place.
  */
 export function parsePatterns(sources: readonly PatternSource[], ignoreCase = false): Pattern[] {
@@ -101,7 +101,7 @@ function parsePattern(source: PatternSource, ignoreCase: boolean): Pattern | Inv
     }
     const compiled = compileComponent(component.text)
     if (isProblem(compiled)) return { source, offset: component.offset + compiled.offset, reason: compiled.reason }
-    const folded = ignoreCase ? compileComponent(lowerCaseBinary(component.text)) : compiled
+    const folded = ignoreCase ? compileComponent(lowerCase(component.text)) : compiled
     if (isProblem(folded)) return { source, offset: component.offset, reason: folded.reason }
     segments.at(-1)!.components.push(folded)
   }
@@ -119,14 +119,14 @@ function parsePattern(source: PatternSource, ignoreCase: boolean): Pattern | Inv
 function invalidPatterns(problems: readonly InvalidPattern[]): HoldfastError {
   const lines = problems.map((problem) => {
     const { source, reason } = problem
-    return `${JSON.stringify(textOfBinary(source.text))}${placeOf(problem)}: ${reason}, at character ${positionOf(problem)}`
+    return `${JSON.stringify(byteStringToText(source.text))}${placeOf(problem)}: ${reason}, at character ${positionOf(problem)}`
   })
   const [first] = problems as [InvalidPattern]
   const message =
     lines.length === 1 ? `invalid pattern ${lines[0]}` : `${lines.length} invalid patterns:\n  ${lines.join('\n  ')}`
   return new HoldfastError('HF_PATTERN_INVALID', message, {
     context: {
-      pattern: textOfBinary(first.source.text),
+      pattern: byteStringToText(first.source.text),
       position: positionOf(first),
       file: first.source.origin?.file,
       line: first.source.origin?.line,

@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { asBuffer } from '../../../lib/bytes.ts'
-import { binaryOf, bytesOfBinary, textOfBinary } from './binary-text.ts'
+import { byteStringToText } from '../../repository/tree/node.ts'
+import { fromByteString, toByteString } from './byte-string.ts'
 import { readPatternFiles } from './pattern-file.ts'
+import { createPatternList } from './pattern-list.ts'
 import { createSelector } from './selector.ts'
 
 /** The restic to agree with. */
@@ -52,7 +54,7 @@ describe.skipIf(version === undefined)(`selection agrees with restic ${version ?
   /** Writes patterns one to a line and gives the file's path. */
   function patternFile(name: string, patterns: readonly string[]): string {
     const path = join(root, name)
-    writeFileSync(path, bytesOfBinary(patterns.join('\n')))
+    writeFileSync(path, fromByteString(patterns.join('\n')))
     return path
   }
 
@@ -65,13 +67,13 @@ describe.skipIf(version === undefined)(`selection agrees with restic ${version ?
     })
     const taken: string[] = []
     const walk = (directory: string): void => {
-      for (const entry of readdirSync(asBuffer(bytesOfBinary(directory)), {
+      for (const entry of readdirSync(asBuffer(fromByteString(directory)), {
         encoding: 'buffer',
         withFileTypes: true,
       })) {
-        const path = `${directory}/${binaryOf(entry.name)}`
+        const path = `${directory}/${toByteString(entry.name)}`
         if (!selectByName(path)) continue
-        taken.push(textOfBinary(path))
+        taken.push(byteStringToText(path))
         if (entry.isDirectory()) walk(path)
       }
     }
@@ -112,7 +114,7 @@ describe.skipIf(version === undefined)(`selection agrees with restic ${version ?
   function write(directory: string, files: readonly (readonly string[])[]): void {
     mkdirSync(directory, { recursive: true })
     for (const file of files) {
-      const bytes = asBuffer(bytesOfBinary(`${directory}/${file.map(raw).join('/')}`))
+      const bytes = asBuffer(fromByteString(`${directory}/${file.map(raw).join('/')}`))
       mkdirSync(bytes, { recursive: true })
       writeFileSync(Buffer.concat([bytes, Buffer.from('/file.o')]), '')
     }
@@ -148,9 +150,9 @@ describe.skipIf(version === undefined)(`selection agrees with restic ${version ?
         ({ negated, components, ending }) => `${negated ? '!' : ''}${components.map(raw).join('/')}${ending}`,
       )
       const exclude = patternFile('exclude', lines)
+      // Before 0.19 restic applied patterns to the target too.
+      if (createPatternList(await readPatternFiles([exclude], '--exclude-file')).matches(tree)) continue
       const ours = await takenByUs(exclude, patternFile('iexclude', []))
-      // Patterns like `*` take everything away, which older versions of restic end with an error.
-      if (ours.length === 0) continue
       expect(ours, lines.join(' ')).toEqual(takenByRestic(['--exclude-file', exclude]))
       if (++checked === 5) break
     }

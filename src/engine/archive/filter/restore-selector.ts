@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../../lib/errors.ts'
+import type { ByteString } from '../../repository/tree/node.ts'
 import type { PatternSource } from './pattern.ts'
 import { createPatternList } from './pattern-list.ts'
 
@@ -17,8 +18,8 @@ export interface RestoreSelection {
   readonly descend: boolean
 }
 
-/** Decides about a path of a snapshot, given as a binary string with a leading `/`. `selected` does not depend on `isDirectory`. */
-export type RestoreSelector = (path: string, isDirectory: boolean) => RestoreSelection
+/** Decides about a path of a snapshot, with a leading `/`. `selected` does not depend on `isDirectory`. */
+export type RestoreSelector = (path: ByteString, isDirectory: boolean) => RestoreSelection
 
 /**
  * Makes the selector of a restore, with the rules of restic 0.19: without patterns everything; with excludes everything but what they match

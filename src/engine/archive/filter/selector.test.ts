@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { utf8 } from '../../../lib/bytes.ts'
 import { lstat } from '../../posix/attributes.ts'
-import { binaryOfText } from './binary-text.ts'
+import { textToByteString } from '../../repository/tree/node.ts'
 import { patternSources } from './pattern.ts'
 import { createSelector, type Selector, type SelectorOptions } from './selector.ts'
 
@@ -57,7 +57,7 @@ describe('selection by name', () => {
   })
 
   test('relative targets are seen from the working directory; `.` and `..` name nothing', () => {
-    const cwd = binaryOfText(process.cwd())
+    const cwd = textToByteString(process.cwd())
     const options = { exclude: patternSources(['*']) }
     expect(selector({ ...options, targets: [utf8('src/./x')] }).selectByName(`${cwd}/src/x`)).toBe(true)
     expect(selector({ ...options, targets: [utf8('.')] }).selectByName(cwd)).toBe(false)

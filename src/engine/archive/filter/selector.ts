@@ -1,4 +1,5 @@
-import { binaryOf } from './binary-text.ts'
+import type { ByteString } from '../../repository/tree/node.ts'
+import { toByteString } from './byte-string.ts'
 import { absolutePath, cleanComponents, isWithin } from './clean-path.ts'
 import { createDeviceFilter, type Device } from './device-filter.ts'
 import type { PatternSource } from './pattern.ts'
@@ -35,14 +36,14 @@ export interface SelectedAttributes {
 }
 
 /**
- * Decides what is part of a backup. Paths are clean, absolute and binary strings. A path is in when both functions say so;
+ * Decides what is part of a backup. Paths are clean and absolute. A path is in when both functions say so;
  * below a directory that is out nothing is asked. What a target names is in, whatever the options say; they do apply below it.
  */
 export interface Selector {
   /** Everything that needs the path alone: run it before looking at the file. */
-  selectByName(path: string): boolean
+  selectByName(path: ByteString): boolean
   /** Everything else. May look at the directory of the path, once for each directory. */
-  select(path: string, attributes: SelectedAttributes): boolean
+  select(path: ByteString, attributes: SelectedAttributes): boolean
 }
 
 /**
@@ -51,13 +52,13 @@ export interface Selector {
  * @throws HF_PATTERN_INVALID for a pattern or `name[:header]`; HF_PATH_NOT_FOUND when `oneFileSystem` meets a target that is not there.
  */
 export function createSelector(options: SelectorOptions): Selector {
-  const targets = options.targets.map(binaryOf)
+  const targets = options.targets.map(toByteString)
   const explicit = new Set(targets.filter(isNamed).map((target) => absolutePath(target)))
   const patterns = [
     createPatternList(options.iexclude ?? [], { ignoreCase: true }),
     createPatternList(options.exclude ?? []),
   ].filter((list) => list.size > 0)
-  const cache = options.cacheDirectory === undefined ? undefined : absolutePath(binaryOf(options.cacheDirectory))
+  const cache = options.cacheDirectory === undefined ? undefined : absolutePath(toByteString(options.cacheDirectory))
 
   const largest = options.excludeLargerThanBytes ?? Number.POSITIVE_INFINITY
   const devices = options.oneFileSystem ? createDeviceFilter(targets.map((target) => absolutePath(target))) : undefined

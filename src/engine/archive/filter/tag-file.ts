@@ -1,15 +1,15 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from 'node:fs'
 import { asBuffer, equalBytes } from '../../../lib/bytes.ts'
 import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
-import { binaryOfText, bytesOfBinary, textOfBinary } from './binary-text.ts'
+import { type ByteString, byteStringToText, textToByteString } from '../../repository/tree/node.ts'
+import { fromByteString } from './byte-string.ts'
 import { baseNameOf, directoryOf } from './clean-path.ts'
 
 /** A file whose presence in a directory excludes everything else in it. */
 export interface TagFile {
-  /** Binary string. */
-  readonly name: string
-  /** What the file must begin with; empty when being there is enough. Binary string. */
-  readonly header: string
+  readonly name: ByteString
+  /** What the file must begin with; empty when being there is enough. */
+  readonly header: ByteString
 }
 
 /** The tag of the Cache Directory Tagging Specification, https://bford.info/cachedir/ (`--exclude-caches`). */
@@ -24,7 +24,7 @@ export const cacheDirectoryTag: TagFile = {
  * @throws HF_PATTERN_INVALID when the name is missing.
  */
 export function parseTagFile(text: string): TagFile {
-  const binary = binaryOfText(text)
+  const binary = textToByteString(text)
   const colon = binary.indexOf(':')
   const tag =
     colon < 0 ? { name: binary, header: '' } : { name: binary.slice(0, colon), header: binary.slice(colon + 1) }
@@ -39,10 +39,10 @@ export function parseTagFile(text: string): TagFile {
 const REMEMBERED_DIRECTORIES = 1024
 
 /**
- * A function that says whether a path (clean, absolute, binary string) is left out because of a tag file beside it.
+ * A function that says whether a path (clean, absolute) is left out because of a tag file beside it.
  * Each directory is looked at once. A tag file that is there but cannot be read, or has another header, excludes nothing and is reported.
  */
-export function createTagFileFilter(tag: TagFile, warn: (message: string) => void): (path: string) => boolean {
+export function createTagFileFilter(tag: TagFile, warn: (message: string) => void): (path: ByteString) => boolean {
   const known = new Map<string, boolean>()
   return (path) => {
     if (baseNameOf(path) === tag.name) return false
@@ -58,11 +58,11 @@ export function createTagFileFilter(tag: TagFile, warn: (message: string) => voi
 }
 
 function isTagged(tagPath: string, header: string, warn: (message: string) => void): boolean {
-  const bytes = asBuffer(bytesOfBinary(tagPath))
-  const shown = textOfBinary(tagPath)
+  const bytes = asBuffer(fromByteString(tagPath))
+  const shown = byteStringToText(tagPath)
   try {
     if (lstatSync(bytes, { throwIfNoEntry: false }) === undefined) return false
-    if (header === '' || startsWith(bytes, bytesOfBinary(header))) return true
+    if (header === '' || startsWith(bytes, fromByteString(header))) return true
     warn(`the tag file ${shown} does not begin with the header asked for: nothing is excluded because of it`)
   } catch (error) {
     warn(`cannot read the tag file ${shown}, nothing is excluded because of it: ${systemErrorCode(error) ?? error}`)

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { binaryOf, binaryOfText } from './binary-text.ts'
+import { textToByteString } from '../../repository/tree/node.ts'
+import { toByteString } from './byte-string.ts'
 import { expandGlob } from './glob.ts'
 import { readTargetLists, type TargetListOptions } from './target-list.ts'
 
@@ -24,7 +25,7 @@ async function* chunks(...parts: (string | Uint8Array)[]): AsyncGenerator<Uint8A
 async function read(options: Partial<TargetListOptions>): Promise<{ targets: string[]; warnings: string[] }> {
   const warnings: string[] = []
   const targets = await readTargetLists({ stdin: chunks(), warn: (message) => warnings.push(message), ...options })
-  return { targets: targets.map((target) => binaryOf(target).replaceAll(root, 'ROOT')), warnings }
+  return { targets: targets.map((target) => toByteString(target).replaceAll(root, 'ROOT')), warnings }
 }
 
 function listFile(content: string | Uint8Array): string {
@@ -39,11 +40,11 @@ describe('glob', () => {
     ['a/two/*', ['a/two/x.txt', 'a/two/y.txt']],
     ['a/t??/[^x]*', ['a/two/y.txt']],
     ['*/file', ['a/file']],
-    ['*', ['*', '.hidden', 'a', 'b[1]', 'bad\xff', binaryOfText('ünï')]],
+    ['*', ['*', '.hidden', 'a', 'b[1]', 'bad\xff', textToByteString('ünï')]],
     ['\\*', ['*']],
     ['b\\[1]/z', ['b[1]/z']],
     ['b[[]1]', ['b[1]']],
-    ['?n?', [binaryOfText('ünï')]],
+    ['?n?', [textToByteString('ünï')]],
     ['bad?', ['bad\xff']],
     ['a/./tw*', ['a/two']],
     ['a/one/x.txt', ['a/one/x.txt']],
@@ -54,7 +55,7 @@ describe('glob', () => {
     // As Go, which looks for entries with an empty name.
     ['a/t*/', []],
   ])('%s', (pattern, expected) => {
-    const found = expandGlob({ text: `${root}/${binaryOfText(pattern)}` })
+    const found = expandGlob({ text: `${root}/${textToByteString(pattern)}` })
     expect(found.map((path) => path.slice(root.length + 1)).filter((path) => path !== 'list')).toEqual(expected)
   })
 
@@ -68,7 +69,7 @@ describe('lists of targets', () => {
   test('of patterns', async () => {
     const list = listFile(`# comment\n  ${root}/a/*/x.txt \n\n${root}/nothing*\n${root}/ünï`)
     const { targets, warnings } = await read({ filesFrom: [list] })
-    expect(targets).toEqual(['ROOT/a/one/x.txt', 'ROOT/a/two/x.txt', binaryOfText('ROOT/ünï')])
+    expect(targets).toEqual(['ROOT/a/one/x.txt', 'ROOT/a/two/x.txt', textToByteString('ROOT/ünï')])
     expect(warnings).toEqual([expect.stringContaining('nothing*')])
   })
 

@@ -1,5 +1,6 @@
 import { HoldfastError } from '../../../lib/errors.ts'
-import { binaryOf, bytesOfBinary, countRunes, textOfBinary } from './binary-text.ts'
+import { byteStringToText } from '../../repository/tree/node.ts'
+import { countRunes, fromByteString, toByteString } from './byte-string.ts'
 import { expandGlob } from './glob.ts'
 import { decodeText, readListFile, splitLines, trimSpace } from './text-file.ts'
 
@@ -35,14 +36,14 @@ export async function readTargetLists(options: TargetListOptions): Promise<Uint8
   }
   // A byte order mark is looked for in files only, as restic does.
   const readText = async (file: string, purpose: string): Promise<string> =>
-    (file === '-' ? binaryOf : decodeText)(await read(file, purpose))
+    (file === '-' ? toByteString : decodeText)(await read(file, purpose))
 
   const targets: string[] = []
   for (const file of filesFrom) targets.push(...expandLines(await readText(file, '--files-from'), file, warn))
   for (const file of filesFromVerbatim)
     targets.push(...splitLines(await readText(file, '--files-from-verbatim')).filter((line) => line !== ''))
-  for (const file of filesFromRaw) targets.push(...splitRaw(binaryOf(await read(file, '--files-from-raw')), file))
-  return targets.map(bytesOfBinary)
+  for (const file of filesFromRaw) targets.push(...splitRaw(toByteString(await read(file, '--files-from-raw')), file))
+  return targets.map(fromByteString)
 }
 
 function expandLines(text: string, file: string, warn: (message: string) => void): string[] {
@@ -51,7 +52,8 @@ function expandLines(text: string, file: string, warn: (message: string) => void
     if (pattern === '' || pattern.startsWith('#')) return []
     const origin = { file, line: index + 1, column: countRunes(line.slice(0, cut)) + 1 }
     const found = expandGlob({ text: pattern, origin })
-    if (found.length === 0) warn(`pattern ${JSON.stringify(textOfBinary(pattern))} does not match any files, skipping`)
+    if (found.length === 0)
+      warn(`pattern ${JSON.stringify(byteStringToText(pattern))} does not match any files, skipping`)
     return found
   })
 }

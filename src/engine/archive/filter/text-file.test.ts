@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { binaryOfText } from './binary-text.ts'
+import { textToByteString } from '../../repository/tree/node.ts'
 import { decodeText, splitLines, trimSpace } from './text-file.ts'
 
 describe('text of a file', () => {
@@ -12,7 +12,7 @@ describe('text of a file', () => {
     ['UTF-16, little endian', Buffer.from(`\ufeff${text}`, 'utf16le')],
     ['UTF-16, big endian', Buffer.from(`\ufeff${text}`, 'utf16le').swap16()],
   ])('%s', (_name, bytes) => {
-    expect(decodeText(bytes)).toBe(binaryOfText(text))
+    expect(decodeText(bytes)).toBe(textToByteString(text))
   })
 
   test('bytes that are not UTF-8 stay as they are', () => {
@@ -32,9 +32,9 @@ describe('text of a file', () => {
     const middle = fc.constantFrom('x', 'a b', '漢', '\ufeffx\ufeff', '\u200bx', '')
     fc.assert(
       fc.property(fc.array(space), middle, fc.array(space), (before, word, after) => {
-        const front = binaryOfText(before.join(''))
-        const trimmed = trimSpace(front + binaryOfText(word) + binaryOfText(after.join('')))
-        expect(trimmed.text).toBe(binaryOfText(word))
+        const front = textToByteString(before.join(''))
+        const trimmed = trimSpace(front + textToByteString(word) + textToByteString(after.join('')))
+        expect(trimmed.text).toBe(textToByteString(word))
         if (word !== '') expect(trimmed.cut).toBe(front.length)
       }),
     )

@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
-import { binaryOf, binaryOfText } from './binary-text.ts'
+import { textToByteString } from '../../repository/tree/node.ts'
+import { toByteString } from './byte-string.ts'
 
 /**
  * Reads a file of patterns or paths, or any other thing that can be read like one (`/dev/stdin`, a pipe).
@@ -26,15 +27,15 @@ export async function readListFile(path: string, purpose: string): Promise<Uint8
 }
 
 /**
- * The text of a file as the binary string of its UTF-8 bytes. A byte order mark is left out; with that of UTF-16 the bytes are converted.
+ * The text of a file as the byte string of its UTF-8 bytes. A byte order mark is left out; with that of UTF-16 the bytes are converted.
  * Without one they are taken as they are, be they UTF-8 or not.
  */
 export function decodeText(bytes: Uint8Array): string {
   const [first, second, third] = bytes
-  if (first === 0xef && second === 0xbb && third === 0xbf) return binaryOf(bytes.subarray(3))
-  if (first === 0xfe && second === 0xff) return binaryOfText(new TextDecoder('utf-16be').decode(bytes))
-  if (first === 0xff && second === 0xfe) return binaryOfText(new TextDecoder('utf-16le').decode(bytes))
-  return binaryOf(bytes)
+  if (first === 0xef && second === 0xbb && third === 0xbf) return toByteString(bytes.subarray(3))
+  if (first === 0xfe && second === 0xff) return textToByteString(new TextDecoder('utf-16be').decode(bytes))
+  if (first === 0xff && second === 0xfe) return textToByteString(new TextDecoder('utf-16le').decode(bytes))
+  return toByteString(bytes)
 }
 
 /** Lines without their ends, `\n` or `\r\n`. */
@@ -48,7 +49,7 @@ export function splitLines(text: string): string[] {
 const spaceStart = /^(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)/
 const spaceEnd = /(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)$/
 
-/** `text` (a binary string) without white space at its ends, and how many bytes were cut off at the front. */
+/** `text` (a byte string) without white space at its ends, and how many bytes were cut off at the front. */
 export function trimSpace(text: string): { readonly text: string; readonly cut: number } {
   let start = 0
   let end = text.length

@@ -1,23 +1,22 @@
 import { isUtf8 } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { byteStringToText, textToByteString } from '../../repository/tree/node.ts'
 import {
-  binaryOf,
-  binaryOfText,
-  bytesOfBinary,
   countRunes,
-  isUtf8Binary,
-  lowerCaseBinary,
+  fromByteString,
+  isValidUtf8,
+  lowerCase,
   runeAt,
   runeLengthAt,
-  textOfBinary,
-} from './binary-text.ts'
+  toByteString,
+} from './byte-string.ts'
 
-describe('binary strings', () => {
+describe('byte strings', () => {
   test('hold any bytes exactly', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (bytes) => {
-        expect([...bytesOfBinary(binaryOf(bytes))]).toEqual([...bytes])
+        expect([...fromByteString(toByteString(bytes))]).toEqual([...bytes])
       }),
     )
   })
@@ -25,7 +24,7 @@ describe('binary strings', () => {
   test('decode every character as UTF-8 says', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
-        const binary = binaryOfText(text)
+        const binary = textToByteString(text)
         const runes: number[] = []
         for (let i = 0; i < binary.length; ) {
           const length = runeLengthAt(binary, i)
@@ -34,7 +33,7 @@ describe('binary strings', () => {
         }
         expect(runes).toEqual([...text].map((char) => char.codePointAt(0)))
         expect(countRunes(binary)).toBe(runes.length)
-        expect(textOfBinary(binary)).toBe(text)
+        expect(byteStringToText(binary)).toBe(text)
       }),
     )
   })
@@ -49,7 +48,7 @@ describe('binary strings', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(byte, lead), { maxLength: 6 }), (values) => {
         const bytes = Uint8Array.from(values)
-        expect(isUtf8Binary(binaryOf(bytes))).toBe(isUtf8(bytes))
+        expect(isValidUtf8(toByteString(bytes))).toBe(isUtf8(bytes))
       }),
       { numRuns: 3000 },
     )
@@ -62,10 +61,10 @@ describe('binary strings', () => {
     ['ΟΔΟΣ', 'οδοσ'],
     ['\u212a', 'k'],
   ])('lower case of %s is %s', (text, lower) => {
-    expect(lowerCaseBinary(binaryOfText(text))).toBe(binaryOfText(lower))
+    expect(lowerCase(textToByteString(text))).toBe(textToByteString(lower))
   })
 
   test('lower case makes each invalid byte U+FFFD, as Go does', () => {
-    expect(lowerCaseBinary('A\xe6\xbcB')).toBe(binaryOfText('a\ufffd\ufffdb'))
+    expect(lowerCase('A\xe6\xbcB')).toBe(textToByteString('a\ufffd\ufffdb'))
   })
 })
