@@ -5,10 +5,10 @@ import type { Id } from '../../lib/id.ts'
 import { randomBytes } from '../../lib/random.ts'
 import { type Cipher, CRYPTO_OVERHEAD_BYTES, createCipher, type MasterKey } from '../kernels/cipher.ts'
 import { sha256Hex } from '../kernels/sha256.ts'
-import { createZstd, type Zstd } from '../kernels/zstd.ts'
+import type { Zstd } from '../kernels/zstd.ts'
 import { describeFile, type FileRef, type NamedFileKind, type Storage } from '../storage/storage.ts'
 import type { BlobLocation, BlobType } from './blob.ts'
-import { type CompressionMode, zstdSettings } from './compression.ts'
+import { type CompressionMode, createCompressor } from './compression.ts'
 import { decodeConfig, encodeConfig, newConfig, type RepositoryConfig, type RepositoryVersion } from './config.ts'
 import type { Credentials } from './credentials.ts'
 import { IndexCache } from './index/index-cache.ts'
@@ -71,7 +71,7 @@ export class Repository {
     this.clock = options.clock ?? systemClock
     this.cacheDirectory = options.cacheDirectory && join(options.cacheDirectory, config.id)
     this.cipher = createCipher(masterKey)
-    this.#zstd = createZstd(zstdSettings(this.compression))
+    this.#zstd = createCompressor(this.compression)
   }
 
   get config(): RepositoryConfig {

@@ -5,9 +5,8 @@ import { plainError } from '../../../lib/worker-pool.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { createRabinScanner, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, type RabinScanner } from '../../kernels/rabin.ts'
 import { hashTogether, type Sha256Job } from '../../kernels/sha256.ts'
-import { createZstd } from '../../kernels/zstd.ts'
 import { type FileAttributes, fstat, sameContentAttributes } from '../../posix/attributes.ts'
-import { zstdSettings } from '../../repository/compression.ts'
+import { createCompressor } from '../../repository/compression.ts'
 import { BlobTable } from '../../repository/index/blob-table.ts'
 import { type FinishedPack, PackWriter } from '../../repository/pack/pack-writer.ts'
 import { compresses } from '../../repository/repository.ts'
@@ -66,11 +65,10 @@ export class Saver {
     this.#scanner = createRabinScanner(data.chunkerPolynomial, BUFFER_BYTES)
     this.#stored = data.index.tables.data.map((memory) => new BlobTable(memory))
     this.#claimed = new SharedIdSet(data.claimed)
-    const zstd = createZstd(zstdSettings(data.compression))
     this.#pack = new PackWriter({
       type: 'data',
       cipher: createCipher(data.key),
-      zstd: compresses(data.version, data.compression, 'data') ? zstd : undefined,
+      zstd: compresses(data.version, data.compression, 'data') ? createCompressor(data.compression) : undefined,
       targetBytes: data.packBytes,
       extraVerify: data.extraVerify,
     })

@@ -45,6 +45,9 @@ export interface PartialPack {
  */
 const USUAL_EXCESS_BYTES = 10 * 1024 * 1024
 
+/** Room for the largest file chunk, compressed at its worst. */
+const USUAL_SCRATCH_BYTES: number = compressBound(8 * 1024 * 1024)
+
 const NONCE_BYTES = 16
 const NONCES_AT_ONCE = 256
 
@@ -193,9 +196,8 @@ export class PackWriter {
 
 /** Memory of at least `length` bytes: `memory` itself, or a larger one without its content. */
 function grown(memory: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
-  return memory.length >= length
-    ? memory
-    : new Uint8Array(Math.max(length, Math.min(memory.length * 2, 16 * 1024 * 1024)))
+  if (memory.length >= length) return memory
+  return new Uint8Array(Math.max(length, Math.min(memory.length * 2, USUAL_SCRATCH_BYTES)))
 }
 
 const unreadable = (what: string): HoldfastError =>
