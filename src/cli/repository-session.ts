@@ -1,0 +1,131 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { acquireLock } from '../engine/repository/lock.ts'
+import { repositoryLockFiles } from '../engine/repository/lock-files.ts'
+import { openRepository, Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
+import { withCache, withDryRun } from '../engine/storage/index.ts'
+import { openStorage } from '../engine/storage/locations.ts'
+import type { Storage } from '../engine/storage/storage.ts'
+import { shortId } from '../lib/id.ts'
+import type { Progress } from '../lib/progress.ts'
+import { type AccessOptions, chooseLocation, choosePassword, mainAccess } from './access.ts'
+import type { CommandContext } from './context.ts'
+import { createCounter } from './output/counter.ts'
+import { withPassword } from './password.ts'
+
+/**
+ * What a command needs the repository for: `read` (shared, and `--no-lock` does without), `append` (shared, adds files only), `exclusive`
+ * (removes files), `none` for what may run beside everything (`unlock`) or must not write at all (a dry run).
+ */
+export type LockNeed = 'read' | 'append' | 'exclusive' | 'none'
+
+export interface SessionOptions {
+  readonly lock: LockNeed
+  /** Another repository than the one of `--repo`. */
+  readonly access?: AccessOptions
+  /** Nothing is written: writes are dropped, and the lock is not taken. */
+  readonly dryRun?: boolean
+  /** Read everything from the storage itself, never from what is kept locally. */
+  readonly withoutCache?: boolean
+}
+
+/** An open repository, locked as asked. */
+export interface RepositorySession {
+  readonly repository: Repository
+  /** Aborted when the user stops the program or the lock is lost. Pass it to everything. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Opens the repository that options and environment name, takes the lock, runs `work`, gives the lock back. The index is not loaded.
+ * @throws HoldfastError HF_REPO_NOT_FOUND, HF_KEY_WRONG_PASSWORD, HF_REPO_LOCKED, HF_LOCK_LOST, what `work` throws
+ */
+export async function withRepository<T>(
+  context: CommandContext,
+  options: SessionOptions,
+  work: (session: RepositorySession) => Promise<T>,
+): Promise<T> {
+  const repository = await openNamedRepository(context, options)
+  try {
+    const needsLock = options.lock !== 'none' && !options.dryRun && !(options.lock === 'read' && context.global.noLock)
+    if (!needsLock) return await work({ repository, signal: context.signal })
+    await using lock = await acquireLock(repositoryLockFiles(repository), {
+      exclusive: options.lock === 'exclusive',
+      retryMs: context.global.retryLockMs,
+      clock: context.clock,
+      signal: context.signal,
+      onWait: (conflict) =>
+        context.output.print(`${conflict.message}; waiting up to ${context.global.retryLockMs! / 1000} s`),
+      onWarning: (problem) => context.output.warn(`Warning: ${problem.message}`),
+    })
+    return await work({ repository, signal: AbortSignal.any([context.signal, lock.signal]) })
+  } finally {
+    await repository.close()
+  }
+}
+
+/** The storage that options and environment name, with retries and limits. */
+export async function openNamedStorage(
+  context: CommandContext,
+  access: AccessOptions = mainAccess(context.global),
+): Promise<Storage> {
+  const { global, output, sources } = context
+  return openStorage(await chooseLocation(access, sources), {
+    extended: global.extended.map(({ key, value }) => `${key}=${value}`),
+    uploadBytesPerSecond: global.limitUploadBytesPerSecond,
+    downloadBytesPerSecond: global.limitDownloadBytesPerSecond,
+    clock: context.clock,
+    onRetry: ({ error, delayMs }) =>
+      output.warn(`${error.message}; trying again in ${Math.round(delayMs / 100) / 10} s`),
+  })
+}
+
+async function openNamedRepository(context: CommandContext, options: SessionOptions): Promise<Repository> {
+  const { global, output, sources, environment } = context
+  const access = options.access ?? mainAccess(global)
+  const remote = await openNamedStorage(context, access)
+  const storage = options.dryRun ? withDryRun(remote) : remote
+  const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
+  const settings = { ...repositoryOptions(context), cacheDirectory }
+  const password = choosePassword(access, sources, environment)
+  const repository = await withPassword(context, password, 'enter password for repository: ', (text) =>
+    openRepository(storage, { password: text, keyHint: access.keyHint }, settings),
+  )
+  const level = repository.config.version > 1 ? `, compression level ${global.compression}` : ''
+  output.remark(`repository ${shortId(repository.config.id)} opened (version ${repository.config.version}${level})`)
+  if (cacheDirectory === undefined || storage.properties.directory) return repository
+  const cached = withCache(storage, { cacheDirectory, repositoryId: repository.config.id, clock: context.clock })
+  return new Repository(cached, repository.config, repository.masterKey, repository.keyId, settings)
+}
+
+/** The options every repository is opened or made with. */
+export function repositoryOptions({ global, clock }: CommandContext): RepositoryOptions {
+  return {
+    compression: global.compression,
+    packBytes: global.packSizeBytes,
+    extraVerify: global.noExtraVerify ? 'off' : 'compare',
+    clock,
+  }
+}
+
+/** Where parts of repositories are kept between runs; undefined with `--no-cache`. */
+export function cacheDirectoryOf({ global, environment }: CommandContext): string | undefined {
+  if (global.noCache) return undefined
+  if (global.cacheDirectory !== undefined) return global.cacheDirectory
+  const base = environment.XDG_CACHE_HOME || (homedir() ? join(homedir(), '.cache') : undefined)
+  return base === undefined ? undefined : join(base, 'holdfast')
+}
+
+/** Progress of engine operations as counters, messages and warnings of the command line. */
+export function progressOf(context: CommandContext): Progress {
+  const { output } = context
+  return {
+    step: (name, total) => {
+      const counter = createCounter(context, name)
+      if (total !== undefined) counter.setTotal(total)
+      return { add: (count = 1) => counter.add(count), done: () => counter.done() }
+    },
+    note: (message, level) => (level === 'detail' ? output.detail(message) : output.print(message)),
+    warn: (message) => output.warn(message),
+  }
+}
