@@ -85,6 +85,16 @@ test('two files that were one are noticed', () => {
   expect(findDifference(original, copy)).toBe('linked: no longer a hard link')
 })
 
+test.skipIf(lacks('setfattr'))('an extended attribute is noticed', () => {
+  const set = (path: string, value: string): unknown => spawnSync('setfattr', ['-n', 'user.note', '-v', value, path])
+  set(join(original, 'deep/small'), 'one')
+  expect(findDifference(original, copy)).toBe('deep/small: other extended attributes:  instead of user.note')
+  set(join(copy, 'deep/small'), 'two')
+  expect(findDifference(original, copy)).toContain('other extended attributes')
+  set(join(copy, 'deep/small'), 'one')
+  expect(findDifference(original, copy)).toBeUndefined()
+})
+
 test.skipIf(lacks('root'))('an owner is noticed', () => {
   chownSync(join(copy, 'deep/er/large'), 65534, 65534)
   expect(findDifference(original, copy)).toBe('deep/er/large: owner 65534:65534 instead of 0:0')

@@ -1,11 +1,13 @@
 import { type BigIntStats, closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { readAttributes } from '../../src/engine/posix/extended-attributes.ts'
+import { equalBytes, utf8 } from '../../src/lib/bytes.ts'
 
 const BUFFER_BYTES = 1024 * 1024
 
 /**
- * The first difference between two folders, or undefined when they are equal: names, types, modes, owners, modification times, link targets,
- * hard links among themselves, and every byte.
+ * The first difference between two folders, or undefined when they are equal: names, types, modes, owners, modification times, extended
+ * attributes (access lists too), link targets, hard links among themselves, and every byte.
  */
 export function findDifference(expected: string, actual: string): string | undefined {
   return differenceOfFolders(expected, actual, '', new Map())
@@ -25,7 +27,9 @@ function differenceOfFolders(
     const [a, b] = [join(expected, path), join(actual, path)]
     const [factsA, factsB] = [lstatSync(a, { bigint: true }), lstatSync(b, { bigint: true })]
     const difference =
-      differenceOfFacts(factsA, factsB, links) ?? (factsA.isFile() ? differenceOfBytes(a, b) : undefined)
+      differenceOfFacts(factsA, factsB, links) ??
+      differenceOfAttributes(a, b) ??
+      (factsA.isFile() ? differenceOfBytes(a, b) : undefined)
     if (difference !== undefined) return `${path}: ${difference}`
     if (factsA.isSymbolicLink() && readlinkSync(a) !== readlinkSync(b)) return `${path}: other target`
     if (factsA.isDirectory()) {
@@ -46,6 +50,18 @@ function differenceOfFacts(a: BigIntStats, b: BigIntStats, links: Map<bigint, bi
     links.set(a.ino, b.ino)
   }
   return undefined
+}
+
+function differenceOfAttributes(a: string, b: string): string | undefined {
+  const [expected, actual] = [a, b].map(
+    (path) => new Map(readAttributes(utf8(path)).map(({ name, value }) => [name, value])),
+  )
+  const same =
+    expected!.size === actual!.size &&
+    [...expected!].every(
+      ([name, value]) => equalBytes(actual!.get(name) ?? new Uint8Array(), value) && actual!.has(name),
+    )
+  return same ? undefined : `other extended attributes: ${[...actual!.keys()]} instead of ${[...expected!.keys()]}`
 }
 
 const bufferA = Buffer.alloc(BUFFER_BYTES)
