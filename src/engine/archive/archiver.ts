@@ -10,7 +10,7 @@ import { type ByteString, byteStringToText, createNode, type Node, nodesEqual } 
 import { TreeLoader } from '../repository/tree-loader.ts'
 import type { BlobWriter } from '../repository/write/blob-writer.ts'
 import type { BackupObserver, BackupSummary, ItemChange } from './backup-observer.ts'
-import { type ChangeRules, isUnchanged } from './change-detection.ts'
+import { type ChangeRules, isSameEntry, isUnchanged } from './change-detection.ts'
 import { absolutePath } from './filter/clean-path.ts'
 import type { Selector } from './filter/selector.ts'
 import { hexIds } from './hex-ids.ts'
@@ -62,6 +62,7 @@ export class Archiver {
   readonly #dirs: Record<ItemChange, number> = { new: 0, changed: 0, unmodified: 0 }
   readonly #treeCounts = noData()
   #totalBytes = 0
+  #targetsFound = 0
   #errors = 0
   #pool: SaverPool | undefined
   #fail: (error: unknown) => void = () => undefined
@@ -186,6 +187,10 @@ export class Archiver {
       missing: 1,
     }
     await this.#walkTargets(targets, root)
+    if (this.#targetsFound === 0)
+      throw new HoldfastError('HF_SOURCE_UNREADABLE', 'nothing could be backed up: the snapshot would be empty', {
+        hint: 'check that the paths exist, can be read, and are not all excluded',
+      })
     this.#pool?.sendBatch()
     await this.#entryDone(root)
   }
@@ -199,7 +204,10 @@ export class Archiver {
       const path = absolutePath((target.path ?? target.attributesPath)!)
       if (target.path !== undefined) {
         const attributes = this.#attributesOf(path, target.explicit)
-        if (attributes) await this.#visit(directory, name, path, attributes, previous.find(name), target.explicit)
+        if (attributes) {
+          this.#targetsFound++
+          await this.#visit(directory, name, path, attributes, previous.find(name), target.explicit)
+        }
         continue
       }
       const attributes = this.#attributesOf(path, true)
@@ -276,7 +284,7 @@ export class Archiver {
       case 'socket':
         return undefined
       default: {
-        const node = this.#nodes.read(name, path, attributes)
+        const node = this.#isSame(attributes, previous) ? previous : this.#nodes.read(name, path, attributes)
         if (node) directory.nodes.push(node)
         return undefined
       }
@@ -314,7 +322,9 @@ export class Archiver {
       parent,
       slot,
       // Reading attributes of directories above the targets may be forbidden, which is not the user's concern.
-      self: this.#nodes.read(name, path, attributes, { quiet: aboveTargets }),
+      self: this.#isSame(attributes, previous)
+        ? previous
+        : this.#nodes.read(name, path, attributes, { quiet: aboveTargets }),
       previous,
       previousNodes: previousTree === undefined ? [] : await this.#previousNodes(snapshotPath, previousTree),
       nodes: [],
@@ -331,9 +341,8 @@ export class Archiver {
   ): Promise<void> | undefined {
     if (previous && isUnchanged(attributes, previous, this.#options.changeRules)) {
       if (this.#allBlobsPresent(previous)) {
-        const node = this.#nodes.read(name, path, attributes)
-        if (!node) return undefined
-        const kept = createNode({ ...node, content: previous.content, size: previous.size })
+        const kept = this.#isSame(attributes, previous) ? previous : this.#keepContent(name, path, attributes, previous)
+        if (!kept) return undefined
         directory.nodes.push(kept)
         this.countFile(directory.snapshotPath, kept, 'unmodified', noData())
         this.#observer.onBytes?.(Number(kept.size))
@@ -382,15 +391,10 @@ export class Archiver {
     if (--directory.missing > 0) return
     const { parent, self, previous } = directory
     const nodes = directory.nodes.filter((node) => node !== undefined)
-    if (!parent && nodes.length === 0)
-      throw new HoldfastError('HF_SOURCE_UNREADABLE', 'nothing could be backed up: the snapshot would be empty', {
-        hint: 'check that the paths exist, can be read, and are not all excluded',
-      })
     const reused = previous?.subtree !== undefined && sameNodes(directory.previousNodes, nodes)
     const added = noData()
     const subtree = reused ? previous.subtree : await this.saveTree(encodeTree(nodes), added)
     if (!parent) {
-      this.#pool?.sendBatch()
       this.#finished(subtree)
       return
     }
@@ -409,6 +413,20 @@ export class Archiver {
       this.#report(path, error)
       return []
     }
+  }
+
+  #isSame(attributes: FileAttributes, previous: Node | undefined): previous is Node {
+    return (
+      previous !== undefined &&
+      isSameEntry(attributes, previous, this.#options.changeRules, this.#options.withAccessTime) &&
+      this.#nodes.hasOwners(previous)
+    )
+  }
+
+  /** The node of a file whose content is known but whose other attributes have changed. */
+  #keepContent(name: ByteString, path: ByteString, attributes: FileAttributes, previous: Node): Node | undefined {
+    const node = this.#nodes.read(name, path, attributes)
+    return node && createNode({ ...node, content: previous.content, size: previous.size })
   }
 
   #allBlobsPresent(previous: Node): boolean {

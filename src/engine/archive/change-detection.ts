@@ -1,4 +1,5 @@
 import type { FileAttributes, FileTime } from '../posix/attributes.ts'
+import { toGoMode } from '../repository/tree/mode.ts'
 import type { Node } from '../repository/tree/node.ts'
 
 /** What counts as a sign that a file has changed since the parent snapshot, besides its size and time of modification. */
@@ -23,6 +24,29 @@ export function isUnchanged(now: FileAttributes, before: Node, rules: ChangeRule
   if (!rules.ignoreCtime && !sameTime(now.ctime, before.ctime)) return false
   if (!rules.ignoreInode && now.inode !== before.inode) return false
   return !wasTouchedDuring(rules.parentRun, rules.ignoreCtime ? now.mtime : now.ctime)
+}
+
+/**
+ * Whether an entry is in every respect what the parent snapshot has, so that its node can be taken over: everything lstat tells is the
+ * same, and nothing else (extended attributes, the target of a link) can change without moving the ctime.
+ */
+export function isSameEntry(now: FileAttributes, before: Node, rules: ChangeRules, withAccessTime: boolean): boolean {
+  return (
+    !rules.ignoreCtime &&
+    sameTime(now.ctime, before.ctime) &&
+    now.inode === before.inode &&
+    now.type === before.type &&
+    sameTime(now.mtime, before.mtime) &&
+    sameTime(withAccessTime ? now.atime : now.mtime, before.atime) &&
+    now.device === before.deviceId &&
+    (now.type !== 'file' || now.size === before.size) &&
+    (now.type === 'dir' || now.type === 'fifo' || now.links === before.links) &&
+    now.uid === before.uid &&
+    now.gid === before.gid &&
+    toGoMode(now.mode) === before.mode &&
+    before.error === '' &&
+    !wasTouchedDuring(rules.parentRun, now.ctime)
+  )
 }
 
 const sameTime = (a: FileTime, b: FileTime): boolean => a.nanoseconds === b.nanoseconds && a.seconds === b.seconds

@@ -33,6 +33,11 @@ export class NodeReader {
     this.#options = options
   }
 
+  /** Whether the names of the owners are still those the node has. */
+  hasOwners(node: Node): boolean {
+    return userName(node.uid) === node.user && groupName(node.gid) === node.group
+  }
+
   /**
    * The node of `path` without content and subtree. Undefined when it vanished; with parts left out (and reported, unless `quiet`) when
    * they could not be read.

@@ -118,6 +118,7 @@ export const isPlainName = (name: ByteString): boolean =>
  * attributes does not count.
  */
 export function nodesEqual(a: Node, b: Node): boolean {
+  if (a === b) return true
   return (
     a.name === b.name &&
     a.type === b.type &&
