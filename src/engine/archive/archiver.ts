@@ -15,6 +15,7 @@ import { absolutePath } from './filter/clean-path.ts'
 import type { Selector } from './filter/selector.ts'
 import { hexIds } from './hex-ids.ts'
 import { NodeReader, pathBytes } from './node-reader.ts'
+import type { ReadAhead } from './read-ahead.ts'
 import type { NewData } from './saver/messages.ts'
 import { type SavedFile, SaverPool } from './saver/saver-pool.ts'
 import { joinPath, type TargetNode } from './target-tree.ts'
@@ -27,6 +28,8 @@ export interface ArchiverOptions {
   readonly threads: number
   readonly dryRun: boolean
   readonly observer: BackupObserver
+  /** Directories listed in advance. */
+  readonly readAhead?: ReadAhead | undefined
 }
 
 /** A directory whose list is being put together: its own node is made when the last of its entries is there. */
@@ -241,7 +244,7 @@ export class Archiver {
     this.#signal?.throwIfAborted()
     let entries: readonly DirectoryEntry[]
     try {
-      entries = readDirectory(pathBytes(path))
+      entries = this.#options.readAhead?.take(path) ?? readDirectory(pathBytes(path))
     } catch (error) {
       this.#report(path, error)
       entries = []

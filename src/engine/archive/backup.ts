@@ -15,6 +15,7 @@ import { absolutePath } from './filter/clean-path.ts'
 import type { Selector } from './filter/selector.ts'
 import { hexIds } from './hex-ids.ts'
 import { pathBytes } from './node-reader.ts'
+import type { ReadAhead } from './read-ahead.ts'
 import { saveStream } from './stream-source.ts'
 import { arrangeTargets } from './target-tree.ts'
 
@@ -51,6 +52,8 @@ export interface FileBackupOptions extends BackupOptions {
   readonly ignoreCtime?: boolean
   readonly ignoreInode?: boolean
   readonly withAccessTime?: boolean
+  /** Directories listed while the repository was being opened. */
+  readonly readAhead?: ReadAhead | undefined
 }
 
 export interface BackupResult {
@@ -70,7 +73,8 @@ export interface BackupResult {
  * @throws HoldfastError HF_SOURCE_UNREADABLE when nothing could be read, HF_INTERRUPTED, storage errors
  */
 export async function backupFiles(repository: Repository, options: FileBackupOptions): Promise<BackupResult> {
-  const { targets, selector, parent } = options
+  const { targets, selector, parent, readAhead } = options
+  readAhead?.stop()
   const rules: ChangeRules = {
     // An inode number that does not last goes with a ctime that says nothing.
     ignoreCtime: (options.ignoreCtime ?? false) || (options.ignoreInode ?? false),
@@ -133,11 +137,11 @@ async function run(
   const { observer, signal, labels, parent, dryRun = false } = options
   // Not cancelled with the run: what was read by then is still stored.
   const writer = new BlobWriter(repository)
-  const withAccessTime = (options as Partial<FileBackupOptions>).withAccessTime ?? false
+  const { withAccessTime = false, readAhead } = options as Partial<FileBackupOptions>
   const archiver = new Archiver(
     repository,
     writer,
-    { selector, changeRules, withAccessTime, threads: options.threads, dryRun, observer },
+    { selector, changeRules, withAccessTime, threads: options.threads, dryRun, observer, readAhead },
     signal,
   )
   const backupStart = localTimestamp(repository.clock.now())
