@@ -5,7 +5,8 @@ import { HoldfastError } from './lib/errors.ts'
 
 const controller = new AbortController()
 
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+// Not SIGHUP: restic's `unlock` sends it to learn whether the holder of a lock lives. It ends the process unless a lock is held.
+for (const name of ['SIGINT', 'SIGTERM'] as const)
   process.on(name, () => {
     // The first asks to stop cleanly; who asks again wants out, whatever is left behind.
     if (controller.signal.aborted) process.exit(130)
