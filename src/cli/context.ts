@@ -14,7 +14,7 @@ export interface CommandContext {
   readonly output: Output
   readonly environment: Environment
   readonly clock: Clock
-  /** Fires on SIGINT, SIGTERM, SIGHUP and when standard output is closed; the reason is a HoldfastError. Release locks, then rethrow it. */
+  /** Fires on SIGINT, SIGTERM and when standard output is closed; the reason is a HoldfastError. Release locks, then rethrow it. */
   readonly signal: AbortSignal
   readonly terminal: Terminal
   readonly stdin: InputStream
