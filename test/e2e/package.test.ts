@@ -87,7 +87,15 @@ describe('the package', () => {
       (path) => !path.startsWith('node_modules'),
     )
     expect(files).toEqual(
-      expect.arrayContaining(['bin/holdfast', 'dist/main.js', 'LICENSE', 'README.md', 'CHANGELOG.md', 'SECURITY.md']),
+      expect.arrayContaining([
+        'bin/holdfast',
+        'bin/find-node.sh',
+        'dist/main.js',
+        'LICENSE',
+        'README.md',
+        'CHANGELOG.md',
+        'SECURITY.md',
+      ]),
     )
     expect(files.filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))).toEqual([])
     expect(files.filter((path) => path.includes('.test.'))).toEqual([])
