@@ -26,8 +26,10 @@ export interface PlainError {
 }
 
 export interface WorkerPoolOptions<Notice> {
+  /** At most this many; a thread is started when a task comes and all others are busy. */
   readonly threads: number
-  readonly data: unknown
+  /** What a thread is started with; a function is asked at each start. */
+  readonly data: object | (() => object)
   /** Tasks a thread may have waiting besides the one it works on, so that it never idles between two. */
   readonly waitingPerThread?: number
   /** Messages that are not replies. */
@@ -53,6 +55,9 @@ export class WorkerPool<Task, Result, Notice = never> {
   readonly #threads: Thread[] = []
   readonly #waiting: Waiting<Task>[] = []
   readonly #running = new Map<number, { readonly thread: Thread; readonly waiting: Waiting<Task> }>()
+  readonly #module: URL
+  readonly #data: object | (() => object)
+  readonly #maxThreads: number
   readonly #limit: number
   readonly #onNotice: ((notice: Notice) => void) | undefined
   #nextTask = 0
@@ -61,23 +66,14 @@ export class WorkerPool<Task, Result, Notice = never> {
   constructor(module: URL, options: WorkerPoolOptions<Notice>) {
     this.#limit = 1 + (options.waitingPerThread ?? 1)
     this.#onNotice = options.onNotice
-    for (let i = 0; i < options.threads; i++) {
-      const worker = new Worker(module, {
-        workerData: options.data,
-        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-      })
-      const thread = { worker, running: 0 }
-      worker.on('message', (message: TaskReply<Result> | { notice: Notice }) => this.#receive(thread, message))
-      worker.on('error', (error) => this.#fail(error))
-      worker.on('exit', (code) => {
-        if (code !== 0) this.#fail(new HoldfastError('HF_INTERNAL', `a worker thread ended with code ${code}`))
-      })
-      this.#threads.push(thread)
-    }
+    this.#module = module
+    this.#data = options.data
+    this.#maxThreads = options.threads
   }
 
+  /** How many threads there may be. */
   get threads(): number {
-    return this.#threads.length
+    return this.#maxThreads
   }
 
   /** Tasks given and not yet answered. */
@@ -94,8 +90,14 @@ export class WorkerPool<Task, Result, Notice = never> {
     })
   }
 
-  /** Gives `task` to every thread, behind what each has been given already. */
+  /** Starts all threads and gives `task` to each. */
   async runOnEach<R extends Result = Result>(task: Task): Promise<R[]> {
+    while (this.#threads.length < this.#maxThreads) this.#startThread()
+    return await this.runOnStarted<R>(task)
+  }
+
+  /** Gives `task` to every thread that has been started, behind what each has been given already. */
+  async runOnStarted<R extends Result = Result>(task: Task): Promise<R[]> {
     return await Promise.all(
       this.#threads.map(
         (thread) =>
@@ -118,9 +120,25 @@ export class WorkerPool<Task, Result, Notice = never> {
     while (this.#waiting.length > 0) {
       let best: Thread | undefined
       for (const thread of this.#threads) if (!best || thread.running < best.running) best = thread
+      if ((!best || best.running > 0) && this.#threads.length < this.#maxThreads) best = this.#startThread()
       if (!best || best.running >= this.#limit) return
       this.#start(best, this.#waiting.shift()!)
     }
+  }
+
+  #startThread(): Thread {
+    const worker = new Worker(this.#module, {
+      workerData: typeof this.#data === 'function' ? this.#data() : this.#data,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    })
+    const thread = { worker, running: 0 }
+    worker.on('message', (message: TaskReply<Result> | { notice: Notice }) => this.#receive(thread, message))
+    worker.on('error', (error) => this.#fail(error))
+    worker.on('exit', (code) => {
+      if (code !== 0) this.#fail(new HoldfastError('HF_INTERNAL', `a worker thread ended with code ${code}`))
+    })
+    this.#threads.push(thread)
+    return thread
   }
 
   #start(thread: Thread, waiting: Waiting<Task>): void {

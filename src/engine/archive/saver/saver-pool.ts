@@ -89,20 +89,21 @@ export class SaverPool {
     this.#writer = writer
     this.#options = options
     this.#onFailure = onFailure
-    const data: SaverData = {
+    const index = repository.index.share()
+    const data = (): SaverData => ({
       key: repository.masterKey,
       version: repository.config.version,
       chunkerPolynomial: repository.config.chunkerPolynomial,
       compression: repository.compression,
       packBytes: repository.packBytes,
       extraVerify: repository.extraVerify,
-      index: repository.index.share(),
+      index,
       claimed: writer.claimed.data.memory,
       sha256: sha256Calibration(),
       directory: repository.storage.properties.directory,
       preserveAccessTimes: options.preserveAccessTimes,
       dryRun: options.dryRun,
-    }
+    })
     this.#pool = new WorkerPool(workerModule(import.meta.url, './saver-thread'), {
       threads: options.threads,
       data,
@@ -161,7 +162,7 @@ export class SaverPool {
 
   /** Hands the unfinished packs of all threads to the writer, once every file is answered. */
   async finish(): Promise<void> {
-    for (const result of await this.#pool.runOnEach({ kind: 'finish' }))
+    for (const result of await this.#pool.runOnStarted({ kind: 'finish' }))
       if (result.kind === 'finish' && !this.#options.dryRun) await this.#writer.savePartial('data', result)
   }
 
@@ -176,7 +177,7 @@ export class SaverPool {
   }
 
   #adopt(): void {
-    this.#pool.runOnEach({ kind: 'adopt', claimed: this.#writer.claimed.data.memory }).catch(this.#onFailure)
+    this.#pool.runOnStarted({ kind: 'adopt', claimed: this.#writer.claimed.data.memory }).catch(this.#onFailure)
   }
 
   #deliver(batch: readonly PendingFile[], { results, remarks, content }: SavedBatch): void {
