@@ -130,6 +130,8 @@ export class WorkerPool<Task, Result, Notice = never> {
     const worker = new Worker(this.#module, {
       workerData: typeof this.#data === 'function' ? this.#data() : this.#data,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+      // Else Node warns of each descriptor that was opened natively, or by another thread, when node:fs closes it.
+      trackUnmanagedFds: false,
     })
     const thread = { worker, running: 0 }
     worker.on('message', (message: TaskReply<Result> | { notice: Notice }) => this.#receive(thread, message))
