@@ -46,6 +46,14 @@ describe('selection by name', () => {
     expect(selectByName(`${root}/thumbs`)).toBe(true)
   })
 
+  test('keeps an application without what its build brings (S3-03)', () => {
+    const { selectByName } = selector({ exclude: patternSources(['node_modules', '/**/app/dist', 'build/', '.next']) })
+    for (const path of ['app/node_modules', 'app/node_modules/x/y.js', 'app/dist', 'app/lib/build/a', 'app/.next'])
+      expect(selectByName(`${root}/${path}`)).toBe(false)
+    for (const path of ['app/src/dist', 'app/builder', 'app/package.json'])
+      expect(selectByName(`${root}/${path}`)).toBe(true)
+  })
+
   test('what a target names is in, what lies below it is not safe', () => {
     const { selectByName } = selector({
       targets: [utf8(`${root}/a.tmp`), utf8(`${root}/dir/`)],
