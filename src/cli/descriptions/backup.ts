@@ -86,7 +86,7 @@ Files that cannot be read are named, the rest is backed up, and the exit code is
       'name of the file in the snapshot for --stdin',
     ),
     stdinFromCommand: flag('stdin-from-command', 'the arguments are a command; back up what it prints'),
-    tags: list('tag', tagsKind, 'tags for the new snapshot (repeatable)'),
+    tags: list('tag', { ...tagsKind, placeholder: 'tags' }, 'tags for the new snapshot (repeatable)'),
     readConcurrency: value('read-concurrency', integerKind('n'), 'how many files to read at the same time', {
       environment: 'READ_CONCURRENCY',
     }),

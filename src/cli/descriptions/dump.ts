@@ -25,7 +25,7 @@ export const dumpDescription: CommandDescription<DumpOptions> = {
   options: {
     ...latestFilterOptions,
     archive: valueOr('archive', choiceKind('format', formats), 'tar', 'kind of archive for a folder', { short: 'a' }),
-    target: value('target', fileKind, 'write to this file', { short: 't' }),
+    target: value('target', { ...fileKind, placeholder: 'path' }, 'write to this file', { short: 't' }),
   },
   arguments: [
     { name: 'snapshot', help: 'id or its beginning, or "latest"', required: true },

@@ -95,7 +95,7 @@ const options: OptionTable<GlobalOptions> = {
   clientCertificateFile: value(
     'tls-client-cert',
     fileKind,
-    'PEM file with the certificate and key to present to the storage',
+    'file with the certificate and key (PEM) to present to the storage',
     {
       environment: 'TLS_CLIENT_CERT',
     },
