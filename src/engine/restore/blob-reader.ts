@@ -1,0 +1,137 @@
+import { HoldfastError } from '../../lib/errors.ts'
+import { type Cipher, CRYPTO_OVERHEAD_BYTES } from '../kernels/cipher.ts'
+import { hashTogether, type Sha256Job } from '../kernels/sha256.ts'
+import { createZstd, type Zstd } from '../kernels/zstd.ts'
+import type { Placements } from './content-plan.ts'
+import type { DataBlobs } from './data-blobs.ts'
+import { type ReadWindow, readWindows } from './read-windows.ts'
+
+/** Plaintext that is hashed together: enough blobs to keep all lanes busy, little enough to stay near the processor. */
+const BATCH_BYTES = 4 * 1024 * 1024
+const MAX_BATCH_BLOBS = 256
+
+/** How the stored bytes of a window are had. `index` counts the windows of a task; it is -1 for a single blob of a window that failed. */
+export type ReadPiece = (window: ReadWindow, index: number) => Uint8Array
+
+export interface BlobSink {
+  /** A blob that is what its id says, and the placements that want it. `bytes` are valid during the call only. */
+  write(bytes: Uint8Array, from: number, to: number): void
+  /** A blob that could not be had intact. */
+  damaged(error: unknown, from: number, to: number): void
+}
+
+interface PendingBlob {
+  readonly row: number
+  readonly from: number
+  readonly to: number
+  readonly bytes: Uint8Array
+}
+
+/** Opens, decompresses and checks the blobs of a task. Keeps its buffers; belongs to one thread. */
+export class BlobReader {
+  readonly #cipher: Cipher
+  readonly #zstd: Zstd = createZstd({ level: 1 })
+  #plain = new Uint8Array(BATCH_BYTES)
+  #compressed = new Uint8Array(BATCH_BYTES)
+  #used = 0
+  #pending: PendingBlob[] = []
+  readonly #digests: readonly Uint8Array[]
+
+  constructor(cipher: Cipher) {
+    this.#cipher = cipher
+    const digests = new Uint8Array(MAX_BATCH_BLOBS * 32)
+    this.#digests = Array.from({ length: MAX_BATCH_BLOBS }, (_, i) => digests.subarray(i * 32, i * 32 + 32))
+  }
+
+  /** Reads the blobs of placements `from` to `to` and hands each, once, to `sink`, in the order of the placements. */
+  read(placements: Placements, rows: DataBlobs, from: number, to: number, readPiece: ReadPiece, sink: BlobSink): void {
+    let index = 0
+    for (const window of readWindows(placements, rows, from, to)) {
+      const piece = tryRead(readPiece, window, index++)
+      if (piece instanceof Uint8Array) this.#openBlobs(placements, rows, window, piece, sink)
+      else this.#readSingly(placements, rows, window, readPiece, sink)
+    }
+    this.#flush(rows, sink)
+  }
+
+  /** Part of a window that cannot be read may be there all the same. */
+  #readSingly(placements: Placements, rows: DataBlobs, window: ReadWindow, readPiece: ReadPiece, sink: BlobSink): void {
+    for (const [from, to] of blobRuns(placements, window)) {
+      const row = placements.row[from]!
+      const single = { offset: rows.offset(row), length: rows.length(row), from, to }
+      const piece = tryRead(readPiece, single, -1)
+      if (piece instanceof Uint8Array) this.#openBlobs(placements, rows, single, piece, sink)
+      else sink.damaged(piece.error, from, to)
+    }
+  }
+
+  #openBlobs(placements: Placements, rows: DataBlobs, window: ReadWindow, piece: Uint8Array, sink: BlobSink): void {
+    for (const [from, to] of blobRuns(placements, window)) {
+      const row = placements.row[from]!
+      const length = rows.plaintextLength(row)
+      if (this.#used + length > this.#plain.length || this.#pending.length === MAX_BATCH_BLOBS) this.#flush(rows, sink)
+      try {
+        if (length > this.#plain.length) this.#plain = new Uint8Array(length)
+        const bytes = this.#plain.subarray(this.#used, this.#used + length)
+        const start = rows.offset(row) - window.offset
+        this.#open(rows, row, piece.subarray(start, start + rows.length(row)), bytes)
+        this.#pending.push({ row, from, to, bytes })
+        this.#used += length
+      } catch (error) {
+        sink.damaged(error, from, to)
+      }
+    }
+  }
+
+  #open(rows: DataBlobs, row: number, sealed: Uint8Array, bytes: Uint8Array): void {
+    if (sealed.length < CRYPTO_OVERHEAD_BYTES) throw damaged(rows, row, 'is too short')
+    if (rows.uncompressedLength(row) === 0) {
+      this.#cipher.open(sealed, bytes)
+      return
+    }
+    const length = sealed.length - CRYPTO_OVERHEAD_BYTES
+    if (length > this.#compressed.length) this.#compressed = new Uint8Array(length)
+    const compressed = this.#compressed.subarray(0, length)
+    this.#cipher.open(sealed, compressed)
+    if (this.#zstd.decompress(compressed, bytes) !== bytes.length)
+      throw damaged(rows, row, 'is shorter than it should be')
+  }
+
+  #flush(rows: DataBlobs, sink: BlobSink): void {
+    const pending = this.#pending
+    if (pending.length === 0) return
+    const jobs: Sha256Job[] = []
+    for (let i = 0; i < pending.length; i++) jobs.push({ bytes: pending[i]!.bytes, digest: this.#digests[i]! })
+    hashTogether(jobs)
+    for (let i = 0; i < pending.length; i++) {
+      const { row, from, to, bytes } = pending[i]!
+      if (rows.isId(row, this.#digests[i]!)) sink.write(bytes, from, to)
+      else sink.damaged(damaged(rows, row, 'does not have the content its id stands for'), from, to)
+    }
+    pending.length = 0
+    this.#used = 0
+    if (this.#plain.length > 4 * BATCH_BYTES) this.#plain = new Uint8Array(BATCH_BYTES)
+  }
+}
+
+function tryRead(readPiece: ReadPiece, window: ReadWindow, index: number): Uint8Array | { readonly error: unknown } {
+  try {
+    return readPiece(window, index)
+  } catch (error) {
+    return { error }
+  }
+}
+
+/** The placements of each blob of a window. */
+function* blobRuns({ row }: Placements, { from, to }: ReadWindow): IterableIterator<readonly [number, number]> {
+  for (let start = from; start < to; ) {
+    let end = start + 1
+    while (end < to && row[end] === row[start]) end++
+    yield [start, end]
+    start = end
+  }
+}
+
+function damaged(rows: DataBlobs, row: number, what: string): HoldfastError {
+  return new HoldfastError('HF_DATA_DAMAGED', `blob ${rows.id(row)} ${what}`)
+}

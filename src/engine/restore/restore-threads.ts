@@ -1,0 +1,65 @@
+import { availableParallelism } from 'node:os'
+import { HoldfastError } from '../../lib/errors.ts'
+import { WorkerPool, workerModule } from '../../lib/worker-pool.ts'
+import { sha256Calibration } from '../kernels/sha256.ts'
+import type { Repository } from '../repository/repository.ts'
+import type { RestoreResult, RestoreTask, RestoreThreadData } from './messages.ts'
+
+/** More threads than this only wait for the file system. */
+const MAX_THREADS = 8
+
+export const defaultRestoreThreads = (): number => Math.min(MAX_THREADS, Math.max(2, availableParallelism()))
+
+/**
+ * The threads of a restore. They serve planning, writing and verifying in turn, so that whoever does all three starts them once; started
+ * before planning they are ready when it is done. Needs the repository's index.
+ */
+export class RestoreThreads implements AsyncDisposable {
+  readonly #pool: WorkerPool<RestoreTask, RestoreResult>
+
+  constructor(repository: Repository, threads: number = defaultRestoreThreads()) {
+    const data: RestoreThreadData = {
+      key: repository.masterKey,
+      tables: repository.index.share().tables.data,
+      sha256: sha256Calibration(),
+      directory: repository.storage.properties.directory,
+    }
+    this.#pool = new WorkerPool(workerModule(import.meta.url, './restore-thread'), { threads, data })
+    // All at once: planning leaves a processor free for their start. A failure shows again at the first task.
+    this.#pool.runOnEach({ kind: 'end' }).catch(() => undefined)
+  }
+
+  get count(): number {
+    return this.#pool.threads
+  }
+
+  async run<Kind extends RestoreTask['kind']>(
+    task: RestoreTask & { readonly kind: Kind },
+  ): Promise<Extract<RestoreResult, { kind: Kind }>> {
+    return expect(task.kind, await this.#pool.run(task))
+  }
+
+  /** Gives the task to every thread. */
+  async runOnEach(task: RestoreTask): Promise<void> {
+    await this.#pool.runOnEach(task)
+  }
+
+  /** Ends the threads, when they have done what they are at. */
+  async close(): Promise<void> {
+    // They hold directories open, which would stay so: descriptors belong to the process.
+    await this.#pool.runOnStarted({ kind: 'end' }).catch(() => undefined)
+    await this.#pool.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+function expect<Kind extends RestoreTask['kind']>(
+  kind: Kind,
+  result: RestoreResult,
+): Extract<RestoreResult, { kind: Kind }> {
+  if (result.kind !== kind) throw new HoldfastError('HF_INTERNAL', 'a restore thread answered another task')
+  return result as Extract<RestoreResult, { kind: Kind }>
+}

@@ -1,0 +1,41 @@
+import { openDirectoryAt } from '../posix/at.ts'
+import { fstat } from '../posix/attributes.ts'
+import type { Placements } from './content-plan.ts'
+import type { EntryTable } from './entry-table.ts'
+import type { WriteRules } from './entry-writer.ts'
+import type { RestoreThreads } from './restore-threads.ts'
+
+/** What the threads are to work on. */
+export interface ThreadWork {
+  /** Path of the target, which must be there. */
+  readonly target: string
+  readonly entries: EntryTable
+  readonly content: Uint32Array
+  readonly placements?: Placements
+  readonly rules: WriteRules
+}
+
+/** Makes all threads ready for the tasks of a plan. */
+export async function beginOnThreads(threads: RestoreThreads, work: ThreadWork): Promise<void> {
+  const path = Buffer.from(work.target)
+  using target = openDirectoryAt(path)
+  const { device, inode } = fstat(target.fd)
+  await threads.runOnEach({
+    kind: 'begin',
+    plan: {
+      entries: work.entries.memory,
+      content: work.content,
+      placements: work.placements ?? noPlacements(),
+      target: new Uint8Array(path),
+      targetDevice: device,
+      targetInode: inode,
+      rules: work.rules,
+    },
+  })
+}
+
+const noPlacements = (): Placements => ({
+  row: new Uint32Array(),
+  entry: new Uint32Array(),
+  offset: new Float64Array(),
+})
