@@ -37,6 +37,11 @@ const development = "it belongs to restic's own development builds"
 export const registry: Registry = {
   commands: [
     {
+      name: 'backup',
+      describe: async () => (await import('./descriptions/backup.ts')).backupDescription,
+      load: async () => (await import('./commands/backup.ts')).backupCommand,
+    },
+    {
       name: 'completion',
       describe: async () => (await import('./descriptions/completion.ts')).completionDescription,
       load: async () => (await import('./commands/completion.ts')).completionCommand,
@@ -45,6 +50,16 @@ export const registry: Registry = {
       name: 'help',
       describe: async () => (await import('./descriptions/help.ts')).helpDescription,
       load: async () => (await import('./commands/help.ts')).helpCommand,
+    },
+    {
+      name: 'init',
+      describe: async () => (await import('./descriptions/init.ts')).initDescription,
+      load: async () => (await import('./commands/init.ts')).initCommand,
+    },
+    {
+      name: 'snapshots',
+      describe: async () => (await import('./descriptions/snapshots.ts')).snapshotsDescription,
+      load: async () => (await import('./commands/snapshots.ts')).snapshotsCommand,
     },
     {
       name: 'version',

@@ -1,4 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
 import { asBuffer } from '../../lib/bytes.ts'
+import { monotonicMilliseconds } from '../../lib/clock.ts'
 import { HoldfastError, systemErrorCode } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
 import { reviveError } from '../../lib/worker-pool.ts'
@@ -46,6 +48,9 @@ interface OpenDirectory {
   missing: number
 }
 
+/** How long the walk may keep signals, timers and the threads' answers waiting. */
+const MAX_BUSY_MS = 50
+
 const noData = (): NewData => ({ newBlobs: 0, newBytes: 0, storedBytes: 0 })
 
 /**
@@ -67,6 +72,7 @@ export class Archiver {
   #totalBytes = 0
   #targetsFound = 0
   #errors = 0
+  #busySince = monotonicMilliseconds()
   #pool: SaverPool | undefined
   #fail: (error: unknown) => void = () => undefined
   #finished: (root: Id) => void = () => undefined
@@ -135,6 +141,7 @@ export class Archiver {
   countFile(directory: ByteString, node: Node, change: ItemChange, added: Readonly<NewData>): void {
     this.#files[change]++
     this.#totalBytes += Number(node.size)
+    this.#observer.onCounted?.('file')
     if (this.#observer.onItem)
       this.#observer.onItem({
         path: byteStringToText(joinPath(directory, node.name)),
@@ -304,6 +311,10 @@ export class Archiver {
     const opened = await this.#openDirectory(parent, name, path, attributes, previous, false)
     await this.#walkDirectory(opened, path)
     if (this.#pool) await this.#pool.room()
+    if (monotonicMilliseconds() - this.#busySince > MAX_BUSY_MS) {
+      await setImmediate()
+      this.#busySince = monotonicMilliseconds()
+    }
     await this.#entryDone(opened)
   }
 
@@ -316,6 +327,7 @@ export class Archiver {
     aboveTargets: boolean,
   ): Promise<OpenDirectory> {
     const snapshotPath = joinPath(parent.snapshotPath, name)
+    this.#observer.onDirectoryStarted?.(`${byteStringToText(snapshotPath)}/`)
     const previousTree = previous?.type === 'dir' ? previous.subtree : undefined
     const slot = parent.nodes.length
     parent.nodes.push(undefined)
@@ -359,7 +371,7 @@ export class Archiver {
     const slot = directory.nodes.length
     directory.nodes.push(undefined)
     directory.missing++
-    this.#observer.onFileStarted?.(byteStringToText(path))
+    this.#observer.onFileStarted?.(byteStringToText(joinPath(directory.snapshotPath, name)))
     this.pool.saveFile({ path: pathBytes(path), attributes }, (saved) => {
       this.#fileSaved(directory, slot, name, path, attributes, previous, saved)
       this.#entryDone(directory).catch(this.#fail)
@@ -376,6 +388,7 @@ export class Archiver {
     previous: Node | undefined,
     saved: SavedFile,
   ): void {
+    this.#observer.onFileFinished?.(byteStringToText(joinPath(directory.snapshotPath, name)))
     if (saved.error !== undefined) {
       this.#report(path, reviveError(saved.error))
       return
@@ -405,6 +418,7 @@ export class Archiver {
     parent.nodes[directory.slot] = node
     const change = previous?.type !== 'dir' ? 'new' : nodesEqual(previous, node) ? 'unmodified' : 'changed'
     this.#dirs[change]++
+    this.#observer.onCounted?.('dir')
     this.#observer.onItem?.({ path: `${byteStringToText(directory.snapshotPath)}/`, type: 'dir', change, node, added })
     await this.#entryDone(parent)
   }

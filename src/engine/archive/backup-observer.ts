@@ -20,9 +20,16 @@ export interface BackupObserver {
   onError(item: string, error: Error): void
   /** `item` changed each time it was read; what was read last is kept. */
   onUnstable?(item: string): void
+  /** A file or directory is dealt with; `onItem` says more and costs more. */
+  onCounted?(type: ItemEvent['type']): void
   onItem?(event: ItemEvent): void
   onExcluded?(path: string): void
+  /** A file is going to be read, by whichever thread is free; unchanged files are not. `path` is that of its ItemEvent. */
   onFileStarted?(path: string): void
+  /** A file that was begun is read, or could not be. */
+  onFileFinished?(path: string): void
+  /** A directory is about to be listed. */
+  onDirectoryStarted?(path: string): void
   /** Content bytes dealt with: read and saved, or known to be unchanged. */
   onBytes?(bytes: number): void
 }

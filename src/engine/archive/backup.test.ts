@@ -28,10 +28,11 @@ import { HoldfastError } from '../../lib/errors.ts'
 import { localTimestamp } from '../../lib/go-time.ts'
 import { randomBytes } from '../../lib/random.ts'
 import { createRabinScanner } from '../kernels/rabin.ts'
-import { initRepository, type Repository } from '../repository/repository.ts'
+import { initRepository, Repository } from '../repository/repository.ts'
 import { loadSnapshots } from '../repository/snapshots.ts'
 import type { Node } from '../repository/tree/node.ts'
 import { TreeLoader } from '../repository/tree-loader.ts'
+import { withDryRun } from '../storage/layers/with-dry-run.ts'
 import { openMemoryStorage } from '../storage/memory/memory-storage.ts'
 import { type BackupOptions, backupStream } from './backup.ts'
 
@@ -129,7 +130,15 @@ describe('a backup', () => {
     await backUp(repository, scratch.join('data'))
     writeFileSync(path, 'after!')
     utimesSync(path, 1000, 1000)
-    const ignoring = await backUp(repository, scratch.join('data'), { ignoreCtime: true, dryRun: true })
+    const rehearsal = new Repository(
+      withDryRun(repository.storage),
+      repository.config,
+      repository.masterKey,
+      repository.keyId,
+      {},
+    )
+    rehearsal.useIndex(repository.index, repository.loadedIndexes)
+    const ignoring = await backUp(rehearsal, scratch.join('data'), { ignoreCtime: true, dryRun: true })
     expect(ignoring.summary.filesUnmodified).toBe(1)
     const { snapshot, summary } = await backUp(repository, scratch.join('data'))
     expect(summary.filesChanged).toBe(1)

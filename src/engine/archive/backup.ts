@@ -57,7 +57,7 @@ export interface FileBackupOptions extends BackupOptions {
 }
 
 export interface BackupResult {
-  /** Absent after a dry run, and when nothing had changed with `skipIfUnchanged`. */
+  /** Absent when nothing had changed with `skipIfUnchanged`. After a dry run it is in no repository. */
   readonly snapshot: StoredSnapshot | undefined
   readonly tree: Id
   readonly summary: SnapshotSummary
@@ -152,8 +152,7 @@ async function run(
     const backupEnd = localTimestamp(repository.clock.now())
     const summary = snapshotSummary(archiver.summary, backupStart, backupEnd)
     const { errors } = archiver.summary
-    if (dryRun || (options.skipIfUnchanged && parent?.tree === tree))
-      return { snapshot: undefined, tree, summary, errors }
+    if (options.skipIfUnchanged && parent?.tree === tree) return { snapshot: undefined, tree, summary, errors }
     const { host: hostname, time, username, uid, gid, tags, excludes, programVersion } = labels
     const content = {
       time,

@@ -4,6 +4,7 @@
  * Paths are byte strings (see byte-string.ts), clean and, except for names of extended attributes, absolute.
  */
 export { fromByteString, toByteString } from './byte-string.ts'
+export { absolutePath } from './clean-path.ts'
 export { checkPattern, type PatternSource, patternSources } from './pattern.ts'
 export { readPatternFiles } from './pattern-file.ts'
 export { createPatternList, type PatternList, type PatternMatch } from './pattern-list.ts'

@@ -1,0 +1,54 @@
+import { type StoredSnapshot, storedSnapshotJson } from '../../engine/repository/snapshot.ts'
+import { groupSnapshots, newestOfEach, newestSnapshots } from '../../engine/repository/snapshot-group.ts'
+import { loadSnapshots } from '../../engine/repository/snapshots.ts'
+import { compareTimes } from '../../lib/go-time.ts'
+import { shortId } from '../../lib/id.ts'
+import type { Command } from '../command.ts'
+import { type SnapshotsOptions, snapshotsDescription } from '../descriptions/snapshots.ts'
+import { groupKeyJson, renderSnapshotTable, snapshotGroupHeader } from '../output/snapshot-table.ts'
+import { withRepository } from '../repository-session.ts'
+import { chooseSnapshots } from '../snapshot-choice.ts'
+
+const NO_GROUPING = { host: false, paths: false, tags: false }
+
+export const snapshotsCommand: Command<SnapshotsOptions> = {
+  ...snapshotsDescription,
+  run(context, options, references) {
+    const { output, environment } = context
+    return withRepository(context, { lock: 'read' }, async ({ repository, signal }) => {
+      let unreadable = 0
+      const all = await loadSnapshots(repository, {
+        signal,
+        onUnreadable: ({ id, error }) => {
+          unreadable++
+          output.warn(`snapshot ${shortId(id)} cannot be read: ${error.message}`)
+        },
+      })
+      const by = options.groupBy ?? NO_GROUPING
+      const isGrouped = by.host || by.paths || by.tags
+      const groups = groupSnapshots(chooseSnapshots(all, references, options, output), by).map((group) => ({
+        ...group,
+        snapshots: latest(group.snapshots, options.latest ?? 0, isGrouped),
+      }))
+      if (output.json) {
+        const lists = groups.map(({ key, snapshots }) => ({
+          group_key: groupKeyJson(key),
+          snapshots: snapshots.map(storedSnapshotJson),
+        }))
+        output.message(isGrouped ? lists : lists.flatMap(({ snapshots }) => snapshots))
+      } else
+        for (const { key, snapshots } of groups) {
+          if (isGrouped) output.result(snapshotGroupHeader(key))
+          output.result(renderSnapshotTable(snapshots, { compact: options.compact, environment }))
+        }
+      return unreadable === 0 ? 0 : 1
+    })
+  },
+}
+
+/** The newest of a group, oldest first. */
+function latest(snapshots: readonly StoredSnapshot[], count: number, isGrouped: boolean): StoredSnapshot[] {
+  const newest =
+    count === 0 ? snapshots : isGrouped ? newestSnapshots(snapshots, count) : newestOfEach(snapshots, count)
+  return newest.toSorted((a, b) => compareTimes(a.time, b.time))
+}
