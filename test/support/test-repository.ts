@@ -8,12 +8,14 @@ import {
   type InitOptions,
   initRepository,
   openRepository,
-  type Repository,
+  Repository,
   type RepositoryOptions,
 } from '../../src/engine/repository/repository.ts'
 import { findParent } from '../../src/engine/repository/snapshot-group.ts'
 import { loadSnapshots } from '../../src/engine/repository/snapshots.ts'
 import { openLocalStorage } from '../../src/engine/storage/local/local-storage.ts'
+import { openMemoryStorage } from '../../src/engine/storage/memory/memory-storage.ts'
+import type { Storage } from '../../src/engine/storage/storage.ts'
 import { localTimestamp } from '../../src/lib/go-time.ts'
 
 export const PASSWORD = 'correct horse'
@@ -38,6 +40,21 @@ export async function newRepository(path: string, options: InitOptions = {}): Pr
   await repository.loadIndex()
   return repository
 }
+
+/** A new repository in memory, with its index loaded: for tests that need no files and no threads that read them. */
+export async function memoryRepository(options: InitOptions = {}): Promise<Repository> {
+  const repository = await initRepository(
+    openMemoryStorage(),
+    { password: PASSWORD },
+    { key: { kdf: CHEAP_KDF }, ...options },
+  )
+  await repository.loadIndex()
+  return repository
+}
+
+/** The same repository over another storage, such as one with faults. Its index is not loaded. */
+export const overStorage = (repository: Repository, storage: Storage, options: RepositoryOptions = {}): Repository =>
+  new Repository(storage, repository.config, repository.masterKey, repository.keyId, options)
 
 /** The repository in a folder, opened anew, with its index loaded. */
 export async function reopen(path: string, options: RepositoryOptions = {}): Promise<Repository> {

@@ -1,5 +1,4 @@
 import { scrypt } from 'node:crypto'
-import { hostname, userInfo } from 'node:os'
 import { promisify } from 'node:util'
 import { fromUtf8, utf8 } from '../../lib/bytes.ts'
 import { type Clock, monotonicMilliseconds, systemClock } from '../../lib/clock.ts'
@@ -8,6 +7,7 @@ import { formatTime, localTimestamp } from '../../lib/go-time.ts'
 import { type Id, shortId } from '../../lib/id.ts'
 import { randomBytes } from '../../lib/random.ts'
 import { CRYPTO_OVERHEAD_BYTES, createCipher, type MasterKey } from '../kernels/cipher.ts'
+import { currentHolder } from './lock-file.ts'
 
 const derive = promisify<
   string | Uint8Array,
@@ -36,6 +36,7 @@ export interface KeyFile {
 
 export interface NewKeyOptions {
   readonly kdf?: KdfParameters | undefined
+  /** For people who look at the list of keys; who and where this is by default. */
   readonly username?: string | undefined
   readonly hostname?: string | undefined
   readonly clock?: Clock | undefined
@@ -71,21 +72,17 @@ export async function createKeyFile(
   options: NewKeyOptions = {},
 ): Promise<Uint8Array> {
   const clock = options.clock ?? systemClock
+  const holder = currentHolder()
   const kdf = options.kdf ?? (await calibrateKdf())
   const salt = randomBytes(SALT_BYTES)
-  const plaintext = utf8(
-    JSON.stringify({
-      mac: { k: base64(master.macK), r: base64(master.macR) },
-      encrypt: base64(master.encrypt),
-    }),
-  )
+  const plaintext = utf8(JSON.stringify(masterKeyJson(master)))
   const data = new Uint8Array(plaintext.length + CRYPTO_OVERHEAD_BYTES)
   createCipher(await deriveKey(password, salt, kdf)).seal(randomBytes(16), plaintext, data)
   return utf8(
     JSON.stringify({
       created: formatTime(localTimestamp(clock.now())),
-      username: options.username ?? userInfo().username,
-      hostname: options.hostname ?? hostname(),
+      username: options.username || holder.username,
+      hostname: options.hostname || holder.hostname,
       kdf: 'scrypt',
       ...kdf,
       salt: base64(salt),
@@ -93,6 +90,12 @@ export async function createKeyFile(
     }),
   )
 }
+
+/** The master key as it is sealed into key files, under restic's names and in restic's order. */
+export const masterKeyJson = ({ encrypt, macK, macR }: MasterKey): Readonly<Record<string, unknown>> => ({
+  mac: { k: base64(macK), r: base64(macR) },
+  encrypt: base64(encrypt),
+})
 
 /**
  * Parses a key file, which anybody may have written.

@@ -44,18 +44,18 @@ export function currentHolder(): LockHolder {
 }
 
 /** The bytes of a lock file before compression and sealing, as restic writes them. */
-export const encodeLock = (lock: LockInfo): Uint8Array =>
-  utf8(
-    goJson({
-      time: formatTime(lock.time),
-      exclusive: lock.exclusive,
-      hostname: lock.hostname,
-      username: lock.username,
-      pid: lock.pid,
-      uid: lock.uid || undefined,
-      gid: lock.gid || undefined,
-    }),
-  )
+export const encodeLock = (lock: LockInfo): Uint8Array => utf8(goJson(lockJson(lock)))
+
+/** The fields of a lock under restic's names and in restic's order. */
+export const lockJson = (lock: LockInfo): Readonly<Record<string, unknown>> => ({
+  time: formatTime(lock.time),
+  exclusive: lock.exclusive,
+  hostname: lock.hostname,
+  username: lock.username,
+  pid: lock.pid,
+  uid: lock.uid || undefined,
+  gid: lock.gid || undefined,
+})
 
 /** @throws HoldfastError HF_DATA_DAMAGED */
 export function decodeLock(json: Uint8Array, id: Id): LockInfo {

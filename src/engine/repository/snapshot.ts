@@ -1,4 +1,5 @@
 import { utf8 } from '../../lib/bytes.ts'
+import { HoldfastError } from '../../lib/errors.ts'
 import { goJson } from '../../lib/go-json.ts'
 import { formatTime, type Timestamp } from '../../lib/go-time.ts'
 import { type Id, shortId } from '../../lib/id.ts'
@@ -48,6 +49,15 @@ export interface Snapshot {
 /** A snapshot in a repository. */
 export interface StoredSnapshot extends Snapshot {
   readonly id: Id
+}
+
+/** The tree of a snapshot; HF_DATA_DAMAGED when it has lost it. */
+export function rootOf({ tree, id }: StoredSnapshot): Id {
+  if (tree !== undefined) return tree
+  throw new HoldfastError('HF_DATA_DAMAGED', `snapshot ${shortId(id)} has no tree`, {
+    hint: 'remove it: "holdfast forget" with its id',
+    context: { id },
+  })
 }
 
 /** The bytes of a snapshot file before compression and sealing, as restic writes them. */
