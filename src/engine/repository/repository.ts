@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
@@ -8,6 +8,7 @@ import { sha256Hex } from '../kernels/sha256.ts'
 import type { Zstd } from '../kernels/zstd.ts'
 import { describeFile, type FileRef, type NamedFileKind, type Storage } from '../storage/storage.ts'
 import type { BlobLocation, BlobType } from './blob.ts'
+import { useCache } from './cache-directory.ts'
 import { type CompressionMode, createCompressor } from './compression.ts'
 import { decodeConfig, encodeConfig, newConfig, type RepositoryConfig, type RepositoryVersion } from './config.ts'
 import type { Credentials } from './credentials.ts'
@@ -141,11 +142,17 @@ export class Repository {
 
   /** Loads all index files. Load snapshots first: a snapshot listed after that may need index files written later. */
   async loadIndex(signal?: AbortSignal): Promise<MasterIndex> {
-    const cache = this.cacheDirectory === undefined ? undefined : new IndexCache(this.cacheDirectory, this.cipher)
+    const cache = await this.#indexCache()
     const index = new MasterIndex()
     this.#loadedIndexes = await loadIndexFiles(this, index, cache, signal)
     this.#index = index
     return index
+  }
+
+  /** Takes an index that was put together otherwise than by `loadIndex`, and the ids of the index files it holds. */
+  useIndex(index: MasterIndex, files: ReadonlySet<Id>): void {
+    this.#index = index
+    this.#loadedIndexes = files
   }
 
   /** A compressor of this repository's settings, or undefined when blobs of `type` are stored as they are. */
@@ -212,6 +219,12 @@ export class Repository {
 
   async close(): Promise<void> {
     await this.storage.close()
+  }
+
+  async #indexCache(): Promise<IndexCache | undefined> {
+    if (this.cacheDirectory === undefined) return undefined
+    const directory = await useCache(dirname(this.cacheDirectory), this.config.id, this.clock)
+    return directory === undefined ? undefined : new IndexCache(directory, this.cipher)
   }
 
   #seal(plaintext: Uint8Array): Uint8Array {
