@@ -1,5 +1,5 @@
 /** `npm run bench -- OPTIONS`: Holdfast against restic on the same tree, in turn; see `--help`. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../src/lib/clock.ts'
@@ -69,6 +69,7 @@ async function main(): Promise<void> {
   say(
     `tree ${ensureTree(tree.plan, tree.root)}: ${tree.plan.files.length} files, ${(tree.plan.sizeBytes / 2 ** 20).toFixed(0)} MiB`,
   )
+  const machine = describeMachine(work)
   const bench = new Workbench({
     folder: join(work, 'compare'),
     tools,
@@ -80,12 +81,13 @@ async function main(): Promise<void> {
   try {
     await settle()
     const floors = await measureFloors(tree.root, bench.folderFor('copy'))
+    rmSync(bench.folderFor('copy'), { recursive: true })
     for (const name of allCases) if (chosen.includes(name)) await cases[name].run(bench, tree)
     if (values.extra !== undefined) await runOnFolder(bench, resolve(values.extra))
     const result: BenchResult = {
       name: values.save ?? 'benchmark',
       date: new Date(Number(systemClock.now() / 1_000_000n)).toISOString(),
-      machine: describeMachine(work),
+      machine,
       versions: { restic: tools[0].version, holdfast: tools[1].version },
       tree: `${tree.plan.identity}, ${tree.plan.files.length} files, ${(tree.plan.sizeBytes / 2 ** 20).toFixed(0)} MiB`,
       titles: Object.fromEntries(allCases.map((name) => [name, cases[name].title])),

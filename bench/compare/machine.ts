@@ -12,11 +12,13 @@ export interface Machine {
   readonly kernel: string
   readonly fileSystem: string
   readonly node: string
+  /** Programs that wanted to run in the minute before the first measurement; other work on the machine spoils the figures. */
+  readonly load: number
 }
 
 const instructionsOfInterest = ['sha_ni', 'aes', 'vaes', 'avx2', 'avx512f', 'pclmulqdq', 'sha2', 'asimd']
 
-/** Facts of this machine; `folder` is where the benchmark reads and writes. */
+/** Facts of this machine, to be taken before anything is measured; `folder` is where the benchmark reads and writes. */
 export function describeMachine(folder: string): Machine {
   const facts = readFileSync('/proc/cpuinfo', 'utf8')
   const flags = new Set((/^(?:flags|Features)\s*:\s*(.*)$/m.exec(facts)?.[1] ?? '').split(' '))
@@ -28,5 +30,6 @@ export function describeMachine(folder: string): Machine {
     kernel: os.release(),
     fileSystem: spawnSync('stat', ['-f', '-c', '%T', folder], { encoding: 'utf8' }).stdout.trim(),
     node: process.version,
+    load: os.loadavg()[0]!,
   }
 }

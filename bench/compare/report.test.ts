@@ -26,6 +26,7 @@ const result: BenchResult = {
     kernel: '6',
     fileSystem: 'ext4',
     node: 'v24',
+    load: 0.1,
   },
   versions: { restic: 'restic 0.19.1', holdfast: 'holdfast 0.1.0' },
   tree: 'version 1',

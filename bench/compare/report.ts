@@ -85,7 +85,7 @@ export function toMarkdown(result: BenchResult): string {
     `${result.versions.holdfast} against ${result.versions.restic}, in turn, ${rounds} rounds, medians. Tree: ${result.tree}. Warm cache.`,
     '',
     `${machine.processors} x ${machine.processor} (${machine.instructions.join(' ')}), ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB, ` +
-      `${machine.fileSystem}, Linux ${machine.kernel}, Node ${machine.node}. The hypervisor took ${percent(steal / machine.processors / wall)} of the time.`,
+      `${machine.fileSystem}, Linux ${machine.kernel}, Node ${machine.node}. Load before: ${machine.load.toFixed(1)}. The hypervisor took ${percent(steal / machine.processors / wall)} of the time.`,
     '',
     ...table(
       ['work', 'must', 'aim', 'restic', 'Holdfast', 'wall ratio', 'CPU ratio', 'peak restic', 'peak Holdfast', ''],
