@@ -1,8 +1,9 @@
-import { defineConfig, type ViteUserConfig } from 'vitest/config'
+import { configDefaults, defineConfig, type ViteUserConfig } from 'vitest/config'
 
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ['{src,test,bench,scripts}/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, 'bench/work/**'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
