@@ -57,6 +57,11 @@ export const registry: Registry = {
       load: async () => (await import('./commands/init.ts')).initCommand,
     },
     {
+      name: 'restore',
+      describe: async () => (await import('./descriptions/restore.ts')).restoreDescription,
+      load: async () => (await import('./commands/restore.ts')).restoreCommand,
+    },
+    {
       name: 'snapshots',
       describe: async () => (await import('./descriptions/snapshots.ts')).snapshotsDescription,
       load: async () => (await import('./commands/snapshots.ts')).snapshotsCommand,

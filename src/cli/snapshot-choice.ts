@@ -3,7 +3,8 @@ import type { Repository } from '../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
 import { resolveSnapshot, type SnapshotFilter, selectSnapshots } from '../engine/repository/snapshot-filter.ts'
 import { loadSnapshots } from '../engine/repository/snapshots.ts'
-import type { HoldfastError } from '../lib/errors.ts'
+import { HoldfastError } from '../lib/errors.ts'
+import { type Id, shortId } from '../lib/id.ts'
 import { chosenHosts, type SnapshotFilterOptions } from './options/snapshot-filter.ts'
 import type { Output } from './output/output.ts'
 
@@ -25,6 +26,21 @@ export async function chooseSnapshot(
   signal: AbortSignal,
 ): Promise<{ readonly snapshot: StoredSnapshot; readonly subfolder: string }> {
   return resolveSnapshot(await loadSnapshots(repository, { signal }), reference, snapshotFilter(options))
+}
+
+/**
+ * The tree of a snapshot, which only a damaged one lacks.
+ * @throws HoldfastError HF_DATA_DAMAGED
+ */
+export function treeOf({ id, tree }: StoredSnapshot): Id {
+  if (tree !== undefined) return tree
+  throw new HoldfastError(
+    'HF_DATA_DAMAGED',
+    `snapshot ${shortId(id)} has no tree: its file was damaged when it was written`,
+    {
+      hint: 'forget it, and use another snapshot',
+    },
+  )
 }
 
 /** The snapshots that ids name, or else the filter; ids that lead nowhere are warned about and left out, as in restic. */
