@@ -1,8 +1,19 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findDifference } from '../../bench/compare/equal.ts'
 
 const checkout = join(import.meta.dirname, '../..')
 const version: string = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')).version
@@ -137,5 +148,30 @@ describe('the installed command', () => {
     expect(outcome.stderr).toContain('needs Node 24.12 or newer')
     expect(outcome.stderr).toContain('first on PATH')
     if (node !== undefined) expect(outcome.stderr).toContain(node)
+  })
+
+  // Worker threads and kernels are found differently in a package: this is the only place where that is seen.
+  test('backs up and restores, with and without the native library', () => {
+    const environment = plainPath('real')
+    const source = join(scratch, 'source')
+    mkdirSync(source, { recursive: true })
+    for (let i = 0; i < 200; i++) {
+      writeFileSync(join(source, `file ${i}.txt`), `line ${i}\n`.repeat(i * 50))
+      // Whole seconds: without the native library finer times are rounded.
+      utimesSync(join(source, `file ${i}.txt`), 1_700_000_000 + i, 1_700_000_000 + i)
+    }
+    writeFileSync(join(scratch, 'password'), 'secret\n', { mode: 0o600 })
+    for (const native of ['on', 'off']) {
+      const holdfast = (...args: string[]): Outcome =>
+        run('holdfast', ['-r', `repository ${native}`, '--password-file', 'password', ...args], scratch, {
+          ...environment,
+          ...(native === 'off' ? { HOLDFAST_NATIVE: 'off' } : {}),
+        })
+      expect(holdfast('init')).toMatchObject({ exitCode: 0 })
+      expect(holdfast('backup', 'source')).toMatchObject({ exitCode: 0 })
+      expect(JSON.parse(holdfast('snapshots', '--json').stdout)).toHaveLength(1)
+      expect(holdfast('restore', 'latest', '--target', `restored ${native}`)).toMatchObject({ exitCode: 0 })
+      expect(findDifference(source, join(scratch, `restored ${native}`, 'source'))).toBe(undefined)
+    }
   })
 })
