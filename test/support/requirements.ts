@@ -22,10 +22,12 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
   setfacl: command('setfacl', 'acl'),
   setfattr: command('setfattr', 'attr'),
   unzip: command('unzip'),
+  zsh: command('zsh'),
+  fish: command('fish'),
   root: { what: 'to be root', isPresent: () => process.getuid?.() === 0 },
 }
 
-export type RequirementName = 'restic' | 'setfacl' | 'setfattr' | 'unzip' | 'root'
+export type RequirementName = 'restic' | 'setfacl' | 'setfattr' | 'unzip' | 'zsh' | 'fish' | 'root'
 
 /**
  * True when this machine lacks one of `names`: `describe.skipIf(lacks('restic'))`. With HOLDFAST_TEST_ALL set, as in CI, what can be

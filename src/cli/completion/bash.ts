@@ -35,6 +35,7 @@ _holdfast() {
         ;;
     esac
   done
+  COMPREPLY=()
   case "$command:$prev" in
 ${commands.flatMap((command) => command.options.flatMap((option) => valueCase(command.words.join(' '), option))).join('')}${globals.flatMap((option) => valueCase('*', option)).join('')}  esac
   if [[ $cur == -* ]]; then
@@ -46,7 +47,7 @@ ${commands.map((command) => `      ${quote(command.words.join(' '))}) options+=$
   fi
   case "$command:$position" in
     :0) COMPREPLY=($(compgen -W ${quote(firstWords.join(' '))} -- "$cur")) ;;
-${folders.map(({ name }) => `    ${quote(`${name}:0`)}) ${offer(secondWords(model, name))} ;;\n`).join('')}${commands.flatMap(argumentCases).join('')}  esac
+${folders.map(({ name }) => `    ${quote(`${name}:0`)}) ${offer(secondWords(model, name))};;&\n`).join('')}${commands.flatMap(argumentCases).join('')}  esac
 }
 complete -o bashdefault -F _holdfast holdfast
 `
@@ -67,23 +68,25 @@ const valueSpellings = (option: CompletedOption): string[] => (option.takesValue
 function valueCase(command: string, option: CompletedOption): string[] {
   if (!option.takesValue) return []
   const patterns = spellings(option).map((name) => (command === '*' ? `*:${name}` : quote(`${command}:${name}`)))
-  return [`    ${patterns.join(' | ')}) ${offer(option.completes)} return ;;\n`]
+  return [`    ${patterns.join(' | ')}) ${offer(option.completes)}return ;;\n`]
 }
 
 function argumentCases(command: CompletionModel['commands'][number]): string[] {
   return command.arguments.flatMap((argument, position) => {
     if (argument.completes === undefined) return []
     const at = argument.repeatable === true ? '*' : String(position)
-    return [`    ${quote(`${command.words.join(' ')}:`)}${at}) ${offer(argument.completes)} ;;\n`]
+    return [`    ${quote(`${command.words.join(' ')}:`)}${at}) ${offer(argument.completes)};;\n`]
   })
 }
 
+/** Commands that add to COMPREPLY. */
 function offer(completes: Completion | undefined): string {
-  if (completes === undefined) return 'COMPREPLY=();'
-  if (completes === 'file') return 'compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur");'
-  if (completes === 'directory')
-    return 'compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur");'
-  return `COMPREPLY=($(compgen -W ${quote(completes.join(' '))} -- "$cur"));`
+  if (completes === undefined) return ''
+  if (completes === 'file' || completes === 'directory') {
+    const kind = completes === 'file' ? '-f' : '-d'
+    return `compopt -o filenames 2>/dev/null; mapfile -t -O "\${#COMPREPLY[@]}" COMPREPLY < <(compgen ${kind} -- "$cur"); `
+  }
+  return `COMPREPLY+=($(compgen -W ${quote(completes.join(' '))} -- "$cur")); `
 }
 
 /** A word of the shell that stands for exactly this text. */
