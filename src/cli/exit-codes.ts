@@ -43,6 +43,10 @@ const byError: Readonly<Partial<Record<ErrorCode, number>>> = {
   HF_OUTPUT_CLOSED: 141,
 }
 
+/** The errors that have an exit code of their own. */
+export const errorsOf = (exitCode: number): readonly ErrorCode[] =>
+  (Object.keys(byError) as ErrorCode[]).filter((code) => byError[code] === exitCode)
+
 /** The exit code for a failure. Everything unforeseen is 1. */
 export function exitCodeOf(error: unknown, family: CommandFamily): number {
   if (!isHoldfastError(error)) return 1

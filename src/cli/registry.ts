@@ -78,7 +78,7 @@ export const registry: Registry = {
     'self-update': 'Holdfast is updated by what installed it, for example npm install --global holdfast',
     generate: '"holdfast completion bash|zsh|fish" prints completions; the manual is docs/reference/cli.md',
     features: 'Holdfast has no feature flags',
-    options: 'settings of a storage (-o key=value) are listed in docs/reference/cli.md',
+    options: 'the settings of a storage are named when -o key=value names an unknown one',
     debug: development,
   },
   nouns: [],
