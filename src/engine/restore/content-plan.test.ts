@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { fromHex } from '../../lib/bytes.ts'
-import { BlobTable, BlobTableBuilder } from '../repository/index/blob-table.ts'
+import { BlobTableBuilder } from '../repository/index/blob-table.ts'
 import { planContent } from './content-plan.ts'
 import { DataBlobs } from './data-blobs.ts'
 import { type EntryTable, EntryTableBuilder, ROOT } from './entry-table.ts'
@@ -25,7 +25,7 @@ function makeBlobs(blobs: readonly Blob[], gaps: readonly number[]): DataBlobs {
     builder.append(fromHex(i.toString(16).padStart(64, '0')), 0, pack, offset, length, 0)
     ends.set(pack, offset + length)
   }
-  return new DataBlobs([builder.build()])
+  return new DataBlobs(builder.build().memory)
 }
 
 function makeTable(files: readonly (readonly number[])[]): { table: EntryTable; content: Uint32Array } {
@@ -155,18 +155,4 @@ test('much work in one pack is cut so that threads can share it', () => {
   const { tasks, tasksOfShared } = planContent(table, content, makeBlobs(blobs, [0]), 1, new Map())
   expect(tasks).toHaveLength(7)
   expect(tasksOfShared.size).toBe(0)
-})
-
-test('a blob in several tables has one number, the first', () => {
-  const tables = [1, 2].map((pack) => {
-    const builder = new BlobTableBuilder()
-    builder.append(fromHex('ab'.repeat(32)), 0, pack, 0, 100, 0)
-    builder.append(fromHex(`${pack}`.repeat(64)), 0, pack, 100, 100, 500)
-    return new BlobTable(builder.build().memory)
-  })
-  const rows = new DataBlobs(tables)
-  expect(rows.pack(rows.find('ab'.repeat(32)))).toBe(1)
-  expect(rows.id(rows.find('2'.repeat(64)))).toBe('2'.repeat(64))
-  expect(rows.plaintextLength(rows.find('2'.repeat(64)))).toBe(500)
-  expect(rows.find('cd'.repeat(32))).toBe(0xffff_ffff)
 })

@@ -93,13 +93,14 @@ class Execution implements Disposable {
   }
 
   async run(): Promise<RestoreOutcome> {
-    const { entries, content, writing, target, rules, problems } = this.#plan
+    const { entries, content, rows, writing, target, rules, problems } = this.#plan
     for (const feature of missingFeatures()) this.#observer.onWarning?.(feature)
     for (const { path, error } of problems) this.#report(path, error)
     const ready = beginOnThreads(this.#threads, {
       target,
       entries,
       content,
+      rows,
       placements: writing.placements,
       rules,
     })

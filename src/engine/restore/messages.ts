@@ -10,7 +10,6 @@ import type { WriteRules } from './entry-writer.ts'
 /** What a thread is started with. */
 export interface RestoreThreadData {
   readonly key: MasterKey
-  readonly tables: readonly BlobTableMemory[]
   readonly sha256: Sha256Choice
   /** Where the thread reads packs itself; absent: it is handed the bytes. */
   readonly directory: StorageProperties['directory']
@@ -18,6 +17,8 @@ export interface RestoreThreadData {
 
 /** What all later tasks are about. */
 export interface ThreadPlan {
+  /** Where the data blobs of the repository lie. */
+  readonly blobs: BlobTableMemory
   readonly entries: EntryMemory
   /** Rows of the blobs of all files, in the order of entries. */
   readonly content: Uint32Array

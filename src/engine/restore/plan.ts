@@ -51,7 +51,7 @@ export async function planRestore(
   if (planner.toCompare.length > 0) {
     const own = threads === undefined ? new RestoreThreads(repository) : undefined
     try {
-      await beginOnThreads(threads ?? own!, { target, entries, content, rules })
+      await beginOnThreads(threads ?? own!, { target, entries, content, rows, rules })
       await compareFiles(planner.toCompare, {
         table: entries,
         content,

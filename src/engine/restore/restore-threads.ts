@@ -12,7 +12,7 @@ export const defaultRestoreThreads = (): number => Math.min(MAX_THREADS, Math.ma
 
 /**
  * The threads of a restore. They serve planning, writing and verifying in turn, so that whoever does all three starts them once; started
- * before planning they are ready when it is done. Needs the repository's index.
+ * before planning they are ready when it is done.
  */
 export class RestoreThreads implements AsyncDisposable {
   readonly #pool: WorkerPool<RestoreTask, RestoreResult>
@@ -20,7 +20,6 @@ export class RestoreThreads implements AsyncDisposable {
   constructor(repository: Repository, threads: number = defaultRestoreThreads()) {
     const data: RestoreThreadData = {
       key: repository.masterKey,
-      tables: repository.index.share().tables.data,
       sha256: sha256Calibration(),
       directory: repository.storage.properties.directory,
     }

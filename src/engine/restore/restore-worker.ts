@@ -18,16 +18,15 @@ type ContentTask = Extract<RestoreTask, { kind: 'content' }>
 /** What a restore thread does, synchronously. */
 export class RestoreWorker {
   readonly #data: RestoreThreadData
-  readonly #rows: DataBlobs
   readonly #reader: BlobReader
   #plan: ThreadPlan | undefined
+  #rows: DataBlobs | undefined
   #writer: EntryWriter | undefined
   #comparer: ContentComparer | undefined
   #sealed = new Uint8Array()
 
   constructor(data: RestoreThreadData) {
     this.#data = data
-    this.#rows = DataBlobs.ofMemory(data.tables)
     this.#reader = new BlobReader(createCipher(data.key))
   }
 
@@ -58,6 +57,7 @@ export class RestoreWorker {
       throw new HoldfastError('HF_TARGET_INVALID', 'the target was replaced by another folder during the restore')
     }
     this.#plan = plan
+    this.#rows = new DataBlobs(plan.blobs)
     this.#writer = new EntryWriter(table, target, plan.rules)
     this.#comparer = new ContentComparer(table, plan.content, this.#rows, this.#writer.directories)
   }
@@ -66,6 +66,7 @@ export class RestoreWorker {
     this.#writer?.close()
     this.#writer = undefined
     this.#comparer = undefined
+    this.#rows = undefined
     this.#plan = undefined
   }
 
@@ -91,7 +92,7 @@ export class RestoreWorker {
     const { placements } = this.#plan!
     const writing = new ContentWriting(this.#writer!, placements, task)
     try {
-      this.#reader.read(placements, this.#rows, task.from, task.to, this.#pieceReader(task), writing)
+      this.#reader.read(placements, this.#rows!, task.from, task.to, this.#pieceReader(task), writing)
     } finally {
       writing.close()
     }

@@ -1,6 +1,7 @@
 import { openDirectoryAt } from '../posix/at.ts'
 import { fstat } from '../posix/attributes.ts'
 import type { Placements } from './content-plan.ts'
+import type { DataBlobs } from './data-blobs.ts'
 import type { EntryTable } from './entry-table.ts'
 import type { WriteRules } from './entry-writer.ts'
 import type { RestoreThreads } from './restore-threads.ts'
@@ -11,6 +12,7 @@ export interface ThreadWork {
   readonly target: string
   readonly entries: EntryTable
   readonly content: Uint32Array
+  readonly rows: DataBlobs
   readonly placements?: Placements
   readonly rules: WriteRules
 }
@@ -23,6 +25,7 @@ export async function beginOnThreads(threads: RestoreThreads, work: ThreadWork):
   await threads.runOnEach({
     kind: 'begin',
     plan: {
+      blobs: work.rows.memory,
       entries: work.entries.memory,
       content: work.content,
       placements: work.placements ?? noPlacements(),

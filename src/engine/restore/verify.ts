@@ -38,7 +38,7 @@ export async function verifyRestore(
   const own = threads === undefined ? new RestoreThreads(repository) : undefined
   try {
     const all = threads ?? own!
-    await beginOnThreads(all, { target, entries, content, rules })
+    await beginOnThreads(all, { target, entries, content, rows, rules })
     await compareFiles(written, {
       table: entries,
       content,
