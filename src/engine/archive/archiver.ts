@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { asBuffer } from '../../lib/bytes.ts'
 import { monotonicMilliseconds } from '../../lib/clock.ts'
@@ -220,15 +221,24 @@ export class Archiver {
         }
         continue
       }
-      const attributes = this.#attributesOf(path, true)
-      if (!attributes) continue
-      if (attributes.type !== 'dir') {
-        this.#report(path, new Error(`${byteStringToText(path)} is not a directory`))
-        continue
-      }
-      const opened = await this.#openDirectory(directory, name, path, attributes, previous.find(name), true)
+      const above = this.#directoryAbove(path)
+      if (!above) continue
+      const opened = await this.#openDirectory(directory, name, above.path, above.attributes, previous.find(name), true)
       await this.#walkTargets(target, opened)
       await this.#entryDone(opened)
+    }
+  }
+
+  /** A directory that targets lie below; a symbolic link to one stands for that directory, as the targets are reached through it. */
+  #directoryAbove(path: ByteString): { readonly path: ByteString; readonly attributes: FileAttributes } | undefined {
+    try {
+      const attributes = lstat(pathBytes(path))
+      if (attributes.type === 'dir') return { path, attributes }
+      const place = realpathSync.native(Buffer.from(path, 'latin1'), 'buffer')
+      return { path: place.toString('latin1'), attributes: lstat(place) }
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') this.#report(path, error)
+      return undefined
     }
   }
 

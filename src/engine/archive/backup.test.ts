@@ -215,6 +215,19 @@ describe('a backup', () => {
     expect([...(await nodesOf(repository, snapshot!.tree!)).keys()].at(-1)).toBe(scratch.join('data', 'stays'))
   })
 
+  test('reaches targets through symbolic links, which stand for the directories they lead to', async () => {
+    using scratch = scratchFolder()
+    mkdirSync(scratch.join('real', 'below'), { recursive: true })
+    writeFileSync(scratch.join('real', 'below', 'file'), 'content')
+    symlinkSync('real', scratch.join('link'))
+    const repository = await newRepository(scratch.join('repository'))
+    const { snapshot, errors } = await backUp(repository, scratch.join('link', 'below'))
+    expect(errors).toBe(0)
+    const nodes = await nodesOf(repository, snapshot!.tree!)
+    expect(nodes.get(scratch.join('link'))).toMatchObject({ type: 'dir', inode: statSync(scratch.join('real')).ino })
+    expect((await contentOf(repository, nodes.get(scratch.join('link', 'below', 'file'))!)).toString()).toBe('content')
+  })
+
   test('of nothing that can be read is no snapshot', async () => {
     using scratch = scratchFolder()
     const repository = await newRepository(scratch.join('repository'))
