@@ -14,9 +14,10 @@ export const COMPRESSED_ENTRY_BYTES: number = 1 + 4 + 4 + ID_BYTES
 /** Sealed header and its length field: what a pack has besides blobs and entries. */
 export const PACK_FRAME_BYTES: number = CRYPTO_OVERHEAD_BYTES + 4
 
-const MAX_HEADER_BYTES = 16 * 1024 * 1024 + 4
+/** No sealed header longer than this is ever read. */
+export const MAX_HEADER_BYTES: number = 16 * 1024 * 1024 + 4
 
-/** No header longer than this is ever read, so a writer closes the pack before (409,199 entries). */
+/** So a writer closes the pack before (409,199 entries). */
 export const MAX_PACK_ENTRIES: number = Math.floor((MAX_HEADER_BYTES - PACK_FRAME_BYTES) / COMPRESSED_ENTRY_BYTES)
 
 /** The smallest possible pack: one empty uncompressed blob and the frame. */
