@@ -1,6 +1,9 @@
+import { setImmediate } from 'node:timers/promises'
+import { monotonicMilliseconds } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
 import { forEachParallel } from '../../lib/parallel.ts'
+import { throwIfInterrupted } from '../storage/interruption.ts'
 import type { Repository } from './repository.ts'
 import type { Tree } from './tree/decode-tree.ts'
 import { TreeLoader } from './tree-loader.ts'
@@ -15,6 +18,9 @@ export interface TreeWalkOptions {
 
 /** How many trees of a remote repository are under way at a time, for each connection it makes sense to open. */
 const LOADS_PER_CONNECTION = 2
+
+/** After so long a stretch without waiting, everything else of the process gets its turn: signals, timers, messages of threads. */
+const TURN_MS = 40
 
 /** Visits every tree reachable from `roots`, each once however many snapshots share it. */
 export async function walkTrees(repository: Repository, roots: Iterable<Id>, options: TreeWalkOptions): Promise<void> {
@@ -32,12 +38,17 @@ export async function walkTrees(repository: Repository, roots: Iterable<Id>, opt
   }
   for (const root of roots) discover(root)
   const loader = new TreeLoader(repository)
+  let turnStart = monotonicMilliseconds()
   try {
     while (waiting.length > 0) {
       const remote: Id[] = []
       // What lies on this machine is read at once, depth first, so that neighbours in a pack are read together.
       for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-        if (signal?.aborted) throw signal.reason
+        if (monotonicMilliseconds() - turnStart > TURN_MS) {
+          await setImmediate()
+          turnStart = monotonicMilliseconds()
+        }
+        throwIfInterrupted(signal)
         const tree = loadAtHand(loader, id)
         if (tree) visit(id, tree)
         else remote.push(id)
