@@ -27,25 +27,22 @@ export interface System {
 export async function run(args: readonly string[], system: System, registry: Registry): Promise<number> {
   const session: Session = { family: 'repository', json: asksForJson(args), output: undefined }
   const { signal } = system.controller
-  let exitCode: number
+  let exitCode = 1
   let failure: unknown
   try {
     exitCode = await perform(args, system, registry, session)
+    // Whether the output arrived is known only now.
+    await session.output?.flush()
     if (signal.aborted) failure = signal.reason
   } catch (error) {
     // What a command throws after it was interrupted is a consequence of that.
     failure = signal.aborted ? signal.reason : error
-    exitCode = 1
   }
-  const output = session.output
-  if (failure !== undefined) {
-    const report = reportFailure(failure, session.family, session.json)
-    exitCode = report.exitCode
-    await output?.flush()
-    if (report.text !== '') await new Promise<void>((resolve) => system.stderr.write(report.text, () => resolve()))
-  }
-  await output?.flush()
-  return exitCode
+  if (failure === undefined) return exitCode
+  const report = reportFailure(failure, session.family, session.json)
+  await session.output?.flush()
+  if (report.text !== '') await new Promise<void>((resolve) => system.stderr.write(report.text, () => resolve()))
+  return report.exitCode
 }
 
 /** What may follow the program's name without a command. */

@@ -40,7 +40,9 @@ const own = (table: AnyOptionTable): ResticOption[] =>
     .sort(byName)
 
 async function load(name: string): Promise<AnyDescription> {
-  const module: Record<string, AnyDescription> = await import(`./${name}.ts`)
+  const module: Record<string, AnyDescription> = await import(
+    /* @vite-ignore */ new URL(`${name}.ts`, import.meta.url).href
+  )
   return Object.entries(module).find(([key]) => key.endsWith('Description'))![1]
 }
 
