@@ -227,6 +227,15 @@ describe('commands about the program', () => {
     expect(message.version).toMatch(/^\d+\.\d+\.\d+$/)
   })
 
+  test.each(['mount', 'self-update', 'generate', 'features', 'options'])(
+    'restic’s %s is refused by name',
+    async (name) => {
+      const { exitCode, stdout, stderr } = await play([name, '--anything', 'more'])
+      expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' })
+      expect(stderr).toMatch(new RegExp(`^command "${name}" is not supported: .{20}`))
+    },
+  )
+
   test('help about a command is what its --help says', async () => {
     const { stdout } = await play(['help', 'version'])
     expect(stdout).toBe((await play(['version', '--help'])).stdout)
