@@ -2,6 +2,7 @@ import { absolutePath, readTargetLists } from '../engine/archive/filter/index.ts
 import { lstat } from '../engine/posix/attributes.ts'
 import { type ByteString, byteStringToText } from '../engine/repository/tree/node.ts'
 import { HoldfastError, systemErrorCode } from '../lib/errors.ts'
+import { argumentBytes } from './argument-bytes.ts'
 import type { CommandContext } from './context.ts'
 import type { BackupOptions } from './descriptions/backup.ts'
 import { readInput } from './standard-input.ts'
@@ -25,7 +26,7 @@ export async function existingTargets(
 ): Promise<Targets> {
   const warn = (message: string): void => output.warn(message)
   const listed = await readTargetLists({ ...options, stdin: readInput(stdin, signal), warn })
-  const given = [...listed, ...args.map((arg) => Buffer.from(arg))]
+  const given = [...listed, ...args.map((arg) => argumentBytes(arg))]
   if (given.length === 0)
     throw new HoldfastError('HF_USAGE', 'nothing to back up: the lists name nothing', {
       hint: 'give files or folders, or lists that name some',
