@@ -47,6 +47,21 @@ export const registry: Registry = {
       load: async () => (await import('./commands/completion.ts')).completionCommand,
     },
     {
+      name: 'diff',
+      describe: async () => (await import('./descriptions/diff.ts')).diffDescription,
+      load: async () => (await import('./commands/diff.ts')).diffCommand,
+    },
+    {
+      name: 'dump',
+      describe: async () => (await import('./descriptions/dump.ts')).dumpDescription,
+      load: async () => (await import('./commands/dump.ts')).dumpCommand,
+    },
+    {
+      name: 'find',
+      describe: async () => (await import('./descriptions/find.ts')).findDescription,
+      load: async () => (await import('./commands/find.ts')).findCommand,
+    },
+    {
       name: 'help',
       describe: async () => (await import('./descriptions/help.ts')).helpDescription,
       load: async () => (await import('./commands/help.ts')).helpCommand,
@@ -55,6 +70,11 @@ export const registry: Registry = {
       name: 'init',
       describe: async () => (await import('./descriptions/init.ts')).initDescription,
       load: async () => (await import('./commands/init.ts')).initCommand,
+    },
+    {
+      name: 'ls',
+      describe: async () => (await import('./descriptions/ls.ts')).lsDescription,
+      load: async () => (await import('./commands/ls.ts')).lsCommand,
     },
     {
       name: 'restore',

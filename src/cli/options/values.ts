@@ -1,5 +1,6 @@
 import { type CompressionMode, compressionModes } from '../../engine/repository/compression.ts'
-import { daysOfDate, parseLocalTime, type Timestamp } from '../../lib/go-time.ts'
+import { parseFindTime } from '../../engine/restore/find-time.ts'
+import { parseLocalTime, type Timestamp } from '../../lib/go-time.ts'
 import type { ValueKind } from './option.ts'
 
 /** Any text; `placeholder` names what it is. */
@@ -194,31 +195,9 @@ export function splitCommas(text: string): readonly string[] {
   }
 }
 
-const monthNames = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-
 /** The times `find` takes: a date alone or with a time, ISO or German order, with or without a zone offset. */
 export const looseTimeKind: ValueKind<Timestamp> = {
   placeholder: 'string',
   expects: 'a time like "2012-11-01", "2012-11-01 22:08", "01.11.2012" or "2012-11-01 22:08:41 +0100"',
-  parse(text) {
-    const clock = String.raw`(?: (\d{1,2}):(\d\d)(?::(\d\d)(?: ([+-]\d{4}|UTC))?)?)?$`
-    const iso = new RegExp(String.raw`^(\d{4})-(\d\d)-(\d\d)${clock}`).exec(text)
-    const german = new RegExp(String.raw`^(\d\d)\.(\d\d)\.(\d{4})${clock}`).exec(text)
-    const unix = /^\w{3} (\w{3}) ([ \d]\d|\d) (\d\d):(\d\d):(\d\d) ([+-]\d{4}) \w+ (\d{4})$/.exec(text)
-    const [year, month, day] = iso?.slice(1, 4) ??
-      german?.slice(1, 4).reverse() ?? [unix?.[7], String(monthNames.indexOf(unix?.[1] ?? '') + 1), unix?.[2]?.trim()]
-    const [hour, minute, second, zone] = (iso ?? german)?.slice(4, 8) ?? unix?.slice(3, 7) ?? []
-    const two = (field: string | undefined): string => (field ?? '00').padStart(2, '0')
-    const time = parseLocalTime(`${year}-${two(month)}-${two(day)} ${two(hour)}:${two(minute)}:${two(second)}`)
-    if (time === undefined) throw new Error('is not a time')
-    if (zone === undefined) return time
-    const offset =
-      zone === 'UTC' ? 0 : Number(`${zone[0]}1`) * (Number(zone.slice(1, 3)) * 3600 + Number(zone.slice(3)) * 60)
-    const wall =
-      daysOfDate(Number(year), Number(month), Number(day)) * 86_400 +
-      Number(hour) * 3600 +
-      Number(minute) * 60 +
-      Number(second)
-    return { seconds: wall - offset, nanoseconds: 0, offsetSeconds: offset }
-  },
+  parse: parseFindTime,
 }

@@ -45,7 +45,7 @@ describe('what a search finds', () => {
   })
 
   test('is of the time asked for, bounds included; directories of other times are still searched', () => {
-    const options = { oldest: '2024-03-01 00:00:00 +0000', newest: '2024-03-31 00:00:00 +0000' }
+    const options = { oldest: at('2024-03-01T00:00:00Z'), newest: at('2024-03-31T00:00:00Z') }
     expect(finds(options, '/a', at('2024-02-29T23:59:59Z'))).toBe(false)
     expect(finds(options, '/a', at('2024-03-01T00:00:00Z'))).toBe(true)
     expect(finds(options, '/a', at('2024-03-31T00:00:00Z'))).toBe(true)
@@ -55,9 +55,9 @@ describe('what a search finds', () => {
   })
 
   test('has its bounds in order', () => {
-    const wrong = { oldest: '2024-03-02', newest: '2024-03-01' }
+    const wrong = { oldest: at('2024-03-02T00:00:00Z'), newest: at('2024-03-01T00:00:00Z') }
     expect(() => finds(wrong, '/a')).toThrow(expect.objectContaining({ code: 'HF_USAGE' }))
-    expect(finds({ oldest: '2024-06-01 00:00:00 UTC', newest: '2024-06-01 00:00:00 UTC' }, '/a')).toBe(true)
+    expect(finds({ oldest: anyTime, newest: anyTime }, '/a')).toBe(true)
   })
 
   test('names a pattern that cannot be understood', () => {

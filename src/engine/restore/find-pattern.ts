@@ -3,16 +3,15 @@ import { compareTimes, type Timestamp } from '../../lib/go-time.ts'
 import { patternSources } from '../archive/filter/pattern.ts'
 import { createPatternList } from '../archive/filter/pattern-list.ts'
 import type { ByteString } from '../repository/tree/node.ts'
-import { parseFindTime } from './find-time.ts'
 
 /** What `find` looks for. */
 export interface FindOptions {
   /** Any of these; see createPatternList. */
   readonly patterns: readonly string[]
   readonly ignoreCase?: boolean
-  /** Bounds of the time of modification, both included, as parseFindTime reads them. */
-  readonly oldest?: string | undefined
-  readonly newest?: string | undefined
+  /** Bounds of the time of modification, both included. */
+  readonly oldest?: Timestamp | undefined
+  readonly newest?: Timestamp | undefined
 }
 
 export interface FindMatch {
@@ -27,12 +26,10 @@ export type FindPattern = (path: ByteString, isDirectory: boolean, mtime: Timest
 /**
  * Makes the test of a search, with the rules of restic 0.19. Unlike in excludes a leading `!` says nothing, and an empty pattern fits everything.
  *
- * @throws HF_PATTERN_INVALID for a pattern or a time; HF_USAGE when `oldest` comes after `newest`.
+ * @throws HF_PATTERN_INVALID for a pattern; HF_USAGE when `oldest` comes after `newest`.
  */
 export function createFindPattern(options: FindOptions): FindPattern {
-  const { patterns, ignoreCase = false } = options
-  const oldest = options.oldest === undefined ? undefined : parseFindTime(options.oldest)
-  const newest = options.newest === undefined ? undefined : parseFindTime(options.newest)
+  const { patterns, ignoreCase = false, oldest, newest } = options
   if (oldest !== undefined && newest !== undefined && compareTimes(oldest, newest) > 0)
     throw new HoldfastError('HF_USAGE', '--oldest must specify a time before --newest')
   const list = createPatternList(patternSources(patterns.map(withoutNegation)), { ignoreCase })
