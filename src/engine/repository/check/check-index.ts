@@ -1,5 +1,5 @@
 import { asBuffer } from '../../../lib/bytes.ts'
-import { isHoldfastError } from '../../../lib/errors.ts'
+import { type HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import { type Id, shortId } from '../../../lib/id.ts'
 import { forEachParallel } from '../../../lib/parallel.ts'
 import type { Progress } from '../../../lib/progress.ts'
@@ -11,28 +11,35 @@ import { MasterIndex } from '../index/master-index.ts'
 import { rowsOf } from '../pack/blob-rows.ts'
 import type { PackEntry } from '../pack/header.ts'
 import type { Repository } from '../repository.ts'
-import { type Report, reasonOf } from './finding.ts'
+import type { Report } from './finding.ts'
 
 /** Index files that list a pack, and the different lists they give. */
-interface Listings {
+export interface PackListings {
   readonly files: Id[]
   readonly contents: Set<string>
 }
 
+/** All that index files say, and which of them say nothing because they are damaged. */
+export interface ReadIndexes {
+  readonly index: MasterIndex
+  /** Ids of intact index files. */
+  readonly files: ReadonlySet<Id>
+  readonly unreadable: ReadonlyMap<Id, HoldfastError>
+  readonly byPack: ReadonlyMap<Id, PackListings>
+}
+
 /**
- * Reads all index files from the storage, never from a local cache, and makes them the index of `repository`. Reports what cannot be read
- * and packs that are listed twice, differently, or with both types of blob. False when a file was damaged: what builds on the index would
- * then report the consequences rather than the cause.
+ * Reads all index files from the storage, never from a local cache. Failures other than being cancelled are part of the result.
  */
-export async function checkIndex(
+export async function readIndexes(
   repository: Repository,
-  report: Report,
   progress: Progress,
   signal?: AbortSignal,
-): Promise<boolean> {
+): Promise<ReadIndexes> {
   const index = new MasterIndex()
-  const byPack = new Map<Id, Listings>()
-  const loaded = new Set<Id>()
+  const byPack = new Map<Id, PackListings>()
+  const files = new Set<Id>()
+  const unreadable = new Map<Id, HoldfastError>()
   const names = await repository.list('index', signal)
   const step = progress.step('index files loaded', names.length)
   await forEachParallel(names, repository.storage.properties.connections, async (name) => {
@@ -40,15 +47,8 @@ export async function checkIndex(
     try {
       await readIndexFile(repository, name, (pack) => collect(packs, pack), signal)
     } catch (error) {
-      if (isHoldfastError(error, 'HF_INTERRUPTED')) throw error
-      report({
-        kind: 'index-damaged',
-        severity: 'error',
-        object: { type: 'index', id: name },
-        message: `error loading index ${name}: ${reasonOf(error)}`,
-        details: [],
-        hint: 'run "holdfast repair index", then check again',
-      })
+      if (!isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
+      unreadable.set(name, error)
       return
     }
     for (const [pack, blobs] of packs) {
@@ -57,14 +57,37 @@ export async function checkIndex(
       index.load({ pack, rows })
       note(byPack, pack, name, sha256Hex(asBuffer(rows)))
     }
-    loaded.add(name)
+    files.add(name)
     step.add()
   })
   step.done()
-  repository.useIndex(index, loaded)
+  return { index, files, unreadable, byPack }
+}
+
+/**
+ * Reads the index anew and makes it the index of `repository`. Reports what cannot be read and packs that are listed twice, differently, or
+ * with both types of blob. False when a file was damaged: what builds on the index would then report the consequences rather than the cause.
+ */
+export async function checkIndex(
+  repository: Repository,
+  report: Report,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const { index, files, unreadable, byPack } = await readIndexes(repository, progress, signal)
+  repository.useIndex(index, files)
+  for (const [name, error] of unreadable)
+    report({
+      kind: 'index-damaged',
+      severity: 'error',
+      object: { type: 'index', id: name },
+      message: `error loading index ${name}: ${error.message}`,
+      details: [],
+      hint: 'run "holdfast repair index", then check again',
+    })
   reportListings(byPack, report)
   reportMixedPacks(index, report)
-  return loaded.size === names.length
+  return unreadable.size === 0
 }
 
 function collect(packs: Map<Id, PackEntry[]>, { pack, blobs }: IndexedPack): void {
@@ -73,7 +96,7 @@ function collect(packs: Map<Id, PackEntry[]>, { pack, blobs }: IndexedPack): voi
   else packs.set(pack, [...blobs])
 }
 
-function note(byPack: Map<Id, Listings>, pack: Id, file: Id, content: string): void {
+function note(byPack: Map<Id, PackListings>, pack: Id, file: Id, content: string): void {
   const known = byPack.get(pack)
   if (known) {
     known.files.push(file)
@@ -81,7 +104,7 @@ function note(byPack: Map<Id, Listings>, pack: Id, file: Id, content: string): v
   } else byPack.set(pack, { files: [file], contents: new Set([content]) })
 }
 
-function reportListings(byPack: ReadonlyMap<Id, Listings>, report: Report): void {
+function reportListings(byPack: ReadonlyMap<Id, PackListings>, report: Report): void {
   for (const [pack, { files, contents }] of byPack) {
     if (files.length === 1) continue
     const inFiles = files.sort().map(shortId).join(', ')

@@ -10,9 +10,9 @@ import { readIndexFile } from './load-index.ts'
 const OVERSIZED_BLOBS = FULL_INDEX_BLOBS + 409_199
 
 export interface RewriteIndexOptions {
-  /** Packs that are to be in no index file any more. */
+  /** Packs of which index files are to say nothing any more of what they say. */
   readonly removePacks: ReadonlySet<Id>
-  /** Packs to be listed anew, beside all that is left. */
+  /** Packs to be listed anew, beside all that is left; they may be among `removePacks`. */
   readonly addPacks?: readonly PackListing[]
   /** Index files that are to go whatever is in them: unreadable ones. */
   readonly obsolete?: readonly Id[]
@@ -38,7 +38,7 @@ export async function rewriteIndex(repository: Repository, options: RewriteIndex
     if (packs.length > 0) await repository.saveUnpacked('index', encodeIndex(packs), signal)
   }
   const add = async (listing: PackListing): Promise<void> => {
-    if (removePacks.has(listing.pack) || listed.has(listing.pack)) return
+    if (listed.has(listing.pack)) return
     listed.add(listing.pack)
     pending.push(listing)
     pendingBlobs += rowCount(listing.rows)
@@ -57,7 +57,7 @@ export async function rewriteIndex(repository: Repository, options: RewriteIndex
       !packs.some(({ pack }) => removePacks.has(pack) || listed.has(pack))
     if (stays) for (const { pack } of packs) listed.add(pack)
     else {
-      for (const listing of packs) await add(listing)
+      for (const listing of packs) if (!removePacks.has(listing.pack)) await add(listing)
       obsolete.push(name)
     }
     rebuilding.add()
