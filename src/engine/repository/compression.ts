@@ -1,9 +1,15 @@
 import { createZstd, type Zstd, type ZstdSettings } from '../kernels/zstd.ts'
+import type { BlobType } from './blob.ts'
+import type { RepositoryVersion } from './config.ts'
 
 /** restic's names: `off` stores data blobs as they are, the others choose between speed and size. */
 export type CompressionMode = 'auto' | 'off' | 'fastest' | 'better' | 'max'
 
 export const compressionModes: readonly CompressionMode[] = ['auto', 'off', 'fastest', 'better', 'max']
+
+/** Whether blobs of `type` are compressed: never in version 1, trees always in version 2. */
+export const compresses = (version: RepositoryVersion, mode: CompressionMode, type: BlobType): boolean =>
+  version === 2 && (type === 'tree' || mode !== 'off')
 
 /**
  * Blobs up to this size gain most from a higher level and cost least: on the benchmark tree this split is as small as restic's default

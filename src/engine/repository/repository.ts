@@ -9,7 +9,7 @@ import type { Zstd } from '../kernels/zstd.ts'
 import { describeFile, type FileRef, type NamedFileKind, type Storage } from '../storage/storage.ts'
 import type { BlobLocation, BlobType } from './blob.ts'
 import { useCache } from './cache-directory.ts'
-import { type CompressionMode, createCompressor } from './compression.ts'
+import { type CompressionMode, compresses, createCompressor } from './compression.ts'
 import { decodeConfig, encodeConfig, newConfig, type RepositoryConfig, type RepositoryVersion } from './config.ts'
 import type { Credentials } from './credentials.ts'
 import { IndexCache } from './index/index-cache.ts'
@@ -235,10 +235,6 @@ export class Repository {
     return openWith(this.cipher, sealed, what)
   }
 }
-
-/** Whether blobs of `type` are compressed: never in version 1, trees always in version 2. */
-export const compresses = (version: RepositoryVersion, mode: CompressionMode, type: BlobType): boolean =>
-  version === 2 && (type === 'tree' || mode !== 'off')
 
 /**
  * Makes a repository and opens it.

@@ -13,6 +13,8 @@ export interface TreeWalkOptions {
   readonly onTree: (id: Id, tree: Tree) => void
   /** A tree that cannot be loaded. Without it the walk ends with that error. */
   readonly onError?: (id: Id, error: Error) => void
+  /** Trees that are left out, with what lies below them, because of walks before this one; those visited now are added. */
+  readonly seen?: Set<Id>
   readonly signal?: AbortSignal | undefined
 }
 
@@ -24,8 +26,7 @@ const TURN_MS = 40
 
 /** Visits every tree reachable from `roots`, each once however many snapshots share it. */
 export async function walkTrees(repository: Repository, roots: Iterable<Id>, options: TreeWalkOptions): Promise<void> {
-  const { onTree, onError, signal } = options
-  const seen = new Set<Id>()
+  const { onTree, onError, seen = new Set<Id>(), signal } = options
   const waiting: Id[] = []
   const discover = (id: Id): void => {
     if (seen.has(id)) return

@@ -91,7 +91,7 @@ export class PackWriter {
    * @throws HoldfastError HF_INTERNAL when the sealed blob does not read back as what was given: nothing of it is kept.
    */
   add(id: Uint8Array, idAt: number, plaintext: Uint8Array): number {
-    const { zstd, cipher } = this.#options
+    const { zstd } = this.#options
     let body = plaintext
     let uncompressedLength = 0
     if (zstd && plaintext.length > 0) {
@@ -99,13 +99,25 @@ export class PackWriter {
       body = this.#compressed.subarray(0, zstd.compress(plaintext, this.#compressed))
       uncompressedLength = plaintext.length
     }
-    const length = body.length + CRYPTO_OVERHEAD_BYTES
-    this.#reserve(length)
-    const sealed = this.#memory.subarray(this.#used, this.#used + length)
-    cipher.seal(this.#nonce(), body, sealed)
+    const sealed = this.#seal(body)
     if (this.#options.extraVerify !== 'off')
       this.#verify(id.subarray(idAt, idAt + ID_BYTES), plaintext, sealed, uncompressedLength > 0)
-    return this.#append(id, idAt, length, uncompressedLength)
+    return this.#append(id, idAt, sealed.length, uncompressedLength)
+  }
+
+  /**
+   * Appends a blob that is compressed already: `frame` is known to decompress to the `uncompressedLength` bytes with this id. Returns and
+   * throws as `add`.
+   */
+  addCompressed(id: Uint8Array, idAt: number, frame: Uint8Array, uncompressedLength: number): number {
+    const sealed = this.#seal(frame)
+    if (this.#options.extraVerify !== 'off') {
+      this.#verified = grown(this.#verified, frame.length)
+      const opened = this.#verified.subarray(0, this.#options.cipher.open(sealed, this.#verified))
+      if (!asBuffer(opened).equals(frame))
+        throw unreadable(`${this.#options.type} blob ${toHex(id.subarray(idAt, idAt + ID_BYTES))}`)
+    }
+    return this.#append(id, idAt, sealed.length, uncompressedLength)
   }
 
   /** Appends a blob that is sealed already with the same master key, without opening it. Returns as `add`. */
@@ -148,6 +160,15 @@ export class PackWriter {
     const partial = { bytes: this.#memory.subarray(0, this.#used), rows: this.#rows.take() }
     this.#reset()
     return partial
+  }
+
+  /** Seals `body` behind what the pack holds so far. */
+  #seal(body: Uint8Array): Uint8Array {
+    const length = body.length + CRYPTO_OVERHEAD_BYTES
+    this.#reserve(length)
+    const sealed = this.#memory.subarray(this.#used, this.#used + length)
+    this.#options.cipher.seal(this.#nonce(), body, sealed)
+    return sealed
   }
 
   #append(id: Uint8Array, idAt: number, length: number, uncompressedLength: number): number {
