@@ -1,0 +1,118 @@
+import { readFileSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { initRepository } from '../../src/engine/repository/repository.ts'
+import { openLocalStorage } from '../../src/engine/storage/local/local-storage.ts'
+import { ProgramWorld, type RunOptions } from './program-world.ts'
+import { type Recording, record } from './recording.ts'
+import { argumentsOf, type ResticCase, type ResticScenario, runCase } from './restic-cases.ts'
+import { CHEAP_KDF, PASSWORD } from './test-repository.ts'
+
+/** What Holdfast does otherwise than restic 0.19.1 in one case, on purpose. What is not given here is the same. */
+export interface Difference {
+  /** Words of docs/guide/from-restic.md that explain it. */
+  readonly see: string
+  readonly exitCode?: number
+  /** The whole output in place of restic's, or a change of it. */
+  readonly stdout?: Expected
+  readonly stderr?: Expected
+}
+
+type Expected = readonly unknown[] | ((restic: readonly unknown[]) => readonly unknown[])
+
+/** Differences by scenario and case. */
+export type Differences = Readonly<Record<string, Readonly<Record<string, Difference>>>>
+
+const folder = new URL('../golden/restic-0.19.1/', import.meta.url)
+const program = new URL('../../bin/holdfast', import.meta.url).pathname
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+/** What restic 0.19.1 did in the cases of a scenario. */
+export const readRecordings = (scenario: string): readonly Recording[] =>
+  JSON.parse(readFileSync(new URL(`${scenario}.json`, folder), 'utf8')) as Recording[]
+
+/** A world of ours, whose repositories open quickly: how a password becomes a key is not what the cases are about. */
+class QuickWorld extends ProgramWorld {
+  override async must(args: readonly string[], options: RunOptions = {}): Promise<string> {
+    if (args.length > 1 || args[0] !== 'init') return super.must(args, options)
+    const repository = await initRepository(
+      openLocalStorage(this.path('repository')),
+      { password: PASSWORD },
+      { key: { kdf: CHEAP_KDF } },
+    )
+    await repository.close()
+    return ''
+  }
+}
+
+/** Runs the cases of a scenario with Holdfast, one after the other, and records them as restic's were. */
+export async function playScenario(
+  scenario: ResticScenario,
+  onCase: (one: ResticCase, recording: Recording) => void,
+): Promise<void> {
+  const world = new QuickWorld([program], await mkdtemp(join(tmpdir(), 'holdfast-golden-')))
+  try {
+    await world.prepare()
+    await scenario.prepare?.(world)
+    for (const one of scenario.cases) {
+      await one.before?.(world)
+      const args = await argumentsOf(one, world)
+      const result = await runCase(one, args, world)
+      const { sorted = false, prefixes = false, volatile = [] } = one
+      onCase(one, record(one.name, args, result, { folder: world.folder, sorted, prefixes, volatile }))
+    }
+  } finally {
+    await world.remove()
+  }
+}
+
+/** Fields of JSON that only Holdfast prints; programs written for restic pass over them. */
+const OWN_FIELDS = new Set(['error_code'])
+
+/** Messages for people: how they are worded is no contract, that there is one is. */
+const WORDED_FIELDS = new Set(['message'])
+
+/**
+ * What differs between what is expected (restic's recording with the difference on purpose) and what Holdfast did, in words; empty when
+ * nothing does. JSON has to be the same in every field; lines of standard output in every character but for the width of columns; of lines
+ * for people on standard error it matters only whether there are any.
+ */
+export function compareRecordings(restic: Recording, ours: Recording, difference?: Difference): string[] {
+  const problems: string[] = []
+  const exitCode = difference?.exitCode ?? restic.exitCode
+  if (ours.exitCode !== exitCode) problems.push(`exit code ${ours.exitCode} instead of ${exitCode}`)
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const change = difference?.[stream]
+    const wanted = typeof change === 'function' ? change(restic[stream]) : (change ?? restic[stream])
+    const isWorded = stream === 'stderr' && change === undefined
+    const [expected, found] = [wanted, ours[stream]].map((lines) => essence(lines, isWorded))
+    if (!isDeepStrictEqual(found, expected))
+      problems.push(`${stream} is\n${show(found!)}\ninstead of\n${show(expected!)}`)
+  }
+  return problems
+}
+
+function essence(lines: readonly unknown[], isWorded: boolean): readonly unknown[] {
+  const essences = lines.map((line) => (typeof line === 'string' ? plainLine(line) : plainValue(line, undefined)))
+  if (!isWorded) return essences
+  const messages = essences.filter((line) => typeof line !== 'string')
+  return messages.length < essences.length ? [...messages, '<text>'] : messages
+}
+
+/** Columns and rules are as wide as what stands in them. */
+const plainLine = (line: string): string => line.replace(/ {2,}/g, '  ').replace(/-{5,}/g, '-----').trimEnd()
+
+function plainValue(value: unknown, key: string | undefined): unknown {
+  if (typeof value === 'string') {
+    if (key !== undefined && WORDED_FIELDS.has(key)) return '<text>'
+    return value === 'restic 0.19.1' || value === `holdfast ${manifest.version}` ? '<program>' : value
+  }
+  if (Array.isArray(value)) return value.map((item) => plainValue(item, key))
+  if (typeof value !== 'object' || value === null) return value
+  const fields = Object.entries(value).filter(([name]) => !OWN_FIELDS.has(name))
+  return Object.fromEntries(fields.map(([name, field]) => [name, plainValue(field, name)]))
+}
+
+const show = (lines: readonly unknown[]): string => lines.map((line) => `  ${JSON.stringify(line)}`).join('\n')
