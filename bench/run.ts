@@ -82,7 +82,11 @@ async function main(): Promise<void> {
     await settle()
     const floors = await measureFloors(tree.root, bench.folderFor('copy'))
     rmSync(bench.folderFor('copy'), { recursive: true })
-    for (const name of allCases) if (chosen.includes(name)) await cases[name].run(bench, tree)
+    for (const name of allCases) {
+      if (!chosen.includes(name)) continue
+      // A case that cannot be finished does not take the figures of the others with it.
+      await cases[name].run(bench, tree).catch((error: Error) => bench.object(name, error.message))
+    }
     if (values.extra !== undefined) await runOnFolder(bench, resolve(values.extra))
     const result: BenchResult = {
       name: values.save ?? 'benchmark',

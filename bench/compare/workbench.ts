@@ -179,8 +179,12 @@ export class Workbench {
   }
 }
 
+/** What a program said last; lines of a stack trace say nothing. */
 function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1) ?? ''
+  const lines = text
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !/^\s+at /.test(line) && !/^Node\.js v/.test(line))
+  return lines.at(-1)?.trim() ?? ''
 }
 
 function sizeOfFolder(folder: string): number {
