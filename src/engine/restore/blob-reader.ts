@@ -7,7 +7,7 @@ import type { DataBlobs } from './data-blobs.ts'
 import { type ReadWindow, readWindows } from './read-windows.ts'
 
 /** Plaintext that is hashed together: enough blobs to keep all lanes busy, little enough to stay near the processor. */
-const BATCH_BYTES = 4 * 1024 * 1024
+const BATCH_BYTES = 8 * 1024 * 1024
 const MAX_BATCH_BLOBS = 256
 
 /** How the stored bytes of a window are had. `index` counts the windows of a task; it is -1 for a single blob of a window that failed. */
@@ -41,6 +41,12 @@ export class BlobReader {
     this.#cipher = cipher
     const digests = new Uint8Array(MAX_BATCH_BLOBS * 32)
     this.#digests = Array.from({ length: MAX_BATCH_BLOBS }, (_, i) => digests.subarray(i * 32, i * 32 + 32))
+  }
+
+  /** Wipes the keys. */
+  close(): void {
+    this.#cipher.close()
+    this.#zstd.close()
   }
 
   /** Reads the blobs of placements `from` to `to` and hands each, once, to `sink`, in the order of the placements. */

@@ -3,7 +3,6 @@ import { systemErrorCode } from '../../lib/errors.ts'
 import { fstat } from '../posix/attributes.ts'
 import type { DirectoryAt } from '../posix/directory-at.ts'
 import { readAttributes } from '../posix/extended-attributes.ts'
-import { allocate } from '../posix/sparse.ts'
 import { type AttributeRules, AttributeSetter, type KnownAttributes } from './attribute-setter.ts'
 import { type CachedDirectory, DirectoryCache, type NewFileAttributes } from './directory-cache.ts'
 import type { EntryTable } from './entry-table.ts'
@@ -65,7 +64,7 @@ export class EntryWriter implements Disposable {
   /**
    * Makes the file of an entry that is to be created or replaced.
    *
-   * @param inPieces it is written in several pieces: the space for all of them is reserved
+   * @param inPieces it is written in several pieces, in any order: it gets its size at once
    */
   createFile(entry: number, inPieces: boolean): CreatedFile {
     const { memory } = this.table
@@ -84,8 +83,8 @@ export class EntryWriter implements Disposable {
       const { newFile } = directory
       const mode = newFile.isPlain ? requested & ~this.#rules.umask : -1
       const known = { uid: newFile.uid, gid: newFile.gid, mode, hasNoXattrs: newFile.isPlain }
-      if (this.#rules.sparse) ftruncateSync(fd, memory.number[entry]!)
-      else if (inPieces) allocate(fd, memory.number[entry]!)
+      // Not reserved: the file system finds room when the pieces are together, and some would write zeros first.
+      if (this.#rules.sparse || inPieces) ftruncateSync(fd, memory.number[entry]!)
       return { entry, fd, hasHoles: this.#rules.sparse, known }
     } catch (error) {
       closeSync(fd)

@@ -48,7 +48,7 @@ export async function executeRestore(
   threads?: RestoreThreads,
 ): Promise<RestoreOutcome> {
   makeTarget(plan.target)
-  const own = threads === undefined ? new RestoreThreads(repository) : undefined
+  const own = threads === undefined ? new RestoreThreads() : undefined
   try {
     using execution = new Execution(repository, plan, threads ?? own!, options)
     return await execution.run()
@@ -96,7 +96,7 @@ class Execution implements Disposable {
     const { entries, content, rows, writing, target, rules, problems } = this.#plan
     for (const feature of missingFeatures()) this.#observer.onWarning?.(feature)
     for (const { path, error } of problems) this.#report(path, error)
-    const ready = beginOnThreads(this.#threads, {
+    const ready = beginOnThreads(this.#threads, this.#repository, {
       target,
       entries,
       content,

@@ -7,16 +7,12 @@ import type { Placements } from './content-plan.ts'
 import type { EntryMemory } from './entry-table.ts'
 import type { WriteRules } from './entry-writer.ts'
 
-/** What a thread is started with. */
-export interface RestoreThreadData {
+/** What all later tasks are about. */
+export interface ThreadPlan {
   readonly key: MasterKey
   readonly sha256: Sha256Choice
   /** Where the thread reads packs itself; absent: it is handed the bytes. */
   readonly directory: StorageProperties['directory']
-}
-
-/** What all later tasks are about. */
-export interface ThreadPlan {
   /** Where the data blobs of the repository lie. */
   readonly blobs: BlobTableMemory
   readonly entries: EntryMemory

@@ -49,9 +49,9 @@ export async function planRestore(
   const content = planner.content.build()
   const present = new Map<number, Uint8Array>()
   if (planner.toCompare.length > 0) {
-    const own = threads === undefined ? new RestoreThreads(repository) : undefined
+    const own = threads === undefined ? new RestoreThreads() : undefined
     try {
-      await beginOnThreads(threads ?? own!, { target, entries, content, rows, rules })
+      await beginOnThreads(threads ?? own!, repository, { target, entries, content, rows, rules })
       await compareFiles(planner.toCompare, {
         table: entries,
         content,

@@ -4,7 +4,7 @@ import type { DataBlobs } from './data-blobs.ts'
 /** More unneeded bytes than this between two blobs are worth a read of their own. */
 const MAX_GAP_BYTES = 1024 * 1024
 /** Bytes read at a time; only a blob that is larger by itself makes a larger read. */
-const WINDOW_BYTES = 8 * 1024 * 1024
+export const WINDOW_BYTES: number = 8 * 1024 * 1024
 
 /** Bytes of a pack that are read at once, and the placements of the blobs in them. */
 export interface ReadWindow {

@@ -1,9 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { HoldfastError } from '../../lib/errors.ts'
 import { WorkerPool, workerModule } from '../../lib/worker-pool.ts'
-import { sha256Calibration } from '../kernels/sha256.ts'
-import type { Repository } from '../repository/repository.ts'
-import type { RestoreResult, RestoreTask, RestoreThreadData } from './messages.ts'
+import type { RestoreResult, RestoreTask } from './messages.ts'
 
 /** More threads than this only wait for the file system. */
 const MAX_THREADS = 8
@@ -12,19 +10,14 @@ export const defaultRestoreThreads = (): number => Math.min(MAX_THREADS, Math.ma
 
 /**
  * The threads of a restore. They serve planning, writing and verifying in turn, so that whoever does all three starts them once; started
- * before planning they are ready when it is done.
+ * while the repository is being opened they are ready when it is.
  */
 export class RestoreThreads implements AsyncDisposable {
   readonly #pool: WorkerPool<RestoreTask, RestoreResult>
 
-  constructor(repository: Repository, threads: number = defaultRestoreThreads()) {
-    const data: RestoreThreadData = {
-      key: repository.masterKey,
-      sha256: sha256Calibration(),
-      directory: repository.storage.properties.directory,
-    }
-    this.#pool = new WorkerPool(workerModule(import.meta.url, './restore-thread'), { threads, data })
-    // All at once: planning leaves a processor free for their start. A failure shows again at the first task.
+  constructor(threads: number = defaultRestoreThreads()) {
+    this.#pool = new WorkerPool(workerModule(import.meta.url, './restore-thread'), { threads, data: {} })
+    // All at once: what goes before leaves a processor free for their start. A failure shows again at the first task.
     this.#pool.runOnEach({ kind: 'end' }).catch(() => undefined)
   }
 

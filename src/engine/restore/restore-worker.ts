@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs'
 import { HoldfastError } from '../../lib/errors.ts'
 import { plainError } from '../../lib/worker-pool.ts'
 import { createCipher } from '../kernels/cipher.ts'
+import { useSha256 } from '../kernels/sha256.ts'
 import { openDirectoryAt } from '../posix/at.ts'
 import { fstat } from '../posix/attributes.ts'
 import { readPackInto } from '../storage/local/pack-files.ts'
@@ -11,24 +12,19 @@ import type { Placements } from './content-plan.ts'
 import { DataBlobs } from './data-blobs.ts'
 import { EntryTable } from './entry-table.ts'
 import { type CreatedFile, EntryWriter, type OpenFile } from './entry-writer.ts'
-import type { FailedEntry, RestoreResult, RestoreTask, RestoreThreadData, ThreadPlan } from './messages.ts'
+import type { FailedEntry, RestoreResult, RestoreTask, ThreadPlan } from './messages.ts'
+import { WINDOW_BYTES } from './read-windows.ts'
 
 type ContentTask = Extract<RestoreTask, { kind: 'content' }>
 
 /** What a restore thread does, synchronously. */
 export class RestoreWorker {
-  readonly #data: RestoreThreadData
-  readonly #reader: BlobReader
+  #reader: BlobReader | undefined
   #plan: ThreadPlan | undefined
   #rows: DataBlobs | undefined
   #writer: EntryWriter | undefined
   #comparer: ContentComparer | undefined
   #sealed = new Uint8Array()
-
-  constructor(data: RestoreThreadData) {
-    this.#data = data
-    this.#reader = new BlobReader(createCipher(data.key))
-  }
 
   perform(task: RestoreTask): RestoreResult {
     switch (task.kind) {
@@ -56,7 +52,9 @@ export class RestoreWorker {
       target.close()
       throw new HoldfastError('HF_TARGET_INVALID', 'the target was replaced by another folder during the restore')
     }
+    useSha256(plan.sha256)
     this.#plan = plan
+    this.#reader = new BlobReader(createCipher(plan.key))
     this.#rows = new DataBlobs(plan.blobs)
     this.#writer = new EntryWriter(table, target, plan.rules)
     this.#comparer = new ContentComparer(table, plan.content, this.#rows, this.#writer.directories)
@@ -66,6 +64,8 @@ export class RestoreWorker {
     this.#writer?.close()
     this.#writer = undefined
     this.#comparer = undefined
+    this.#reader?.close()
+    this.#reader = undefined
     this.#rows = undefined
     this.#plan = undefined
   }
@@ -92,7 +92,7 @@ export class RestoreWorker {
     const { placements } = this.#plan!
     const writing = new ContentWriting(this.#writer!, placements, task)
     try {
-      this.#reader.read(placements, this.#rows!, task.from, task.to, this.#pieceReader(task), writing)
+      this.#reader!.read(placements, this.#rows!, task.from, task.to, this.#pieceReader(task), writing)
     } finally {
       writing.close()
     }
@@ -101,7 +101,7 @@ export class RestoreWorker {
 
   /** How to get at the stored bytes: read from the pack, or handed over. */
   #pieceReader(task: ContentTask): ReadPiece {
-    const { directory } = this.#data
+    const { directory } = this.#plan!
     const { pieces } = task
     if (pieces !== undefined)
       return (_, index) => {
@@ -110,7 +110,7 @@ export class RestoreWorker {
         return piece
       }
     return ({ offset, length }) => {
-      if (this.#sealed.length < length) this.#sealed = new Uint8Array(length)
+      if (this.#sealed.length < length) this.#sealed = new Uint8Array(Math.max(length, WINDOW_BYTES))
       const piece = this.#sealed.subarray(0, length)
       readPackInto(directory!, task.pack, offset, piece)
       return piece

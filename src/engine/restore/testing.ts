@@ -102,7 +102,7 @@ export async function restoreForTest(
   target: string,
   options: Partial<RestorePlanOptions> = {},
 ): Promise<RestoreOutcome & ReturnType<typeof recordingObserver> & { readonly plan: RestorePlan }> {
-  await using threads = new RestoreThreads(repository, 2)
+  await using threads = new RestoreThreads(2)
   const plan = await planRestore(repository, tree, { target, ...options }, threads)
   const observer = recordingObserver()
   const outcome = await executeRestore(repository, plan, { observer, signal: options.signal }, threads)

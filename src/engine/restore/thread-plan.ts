@@ -1,5 +1,7 @@
+import { sha256Calibration } from '../kernels/sha256.ts'
 import { openDirectoryAt } from '../posix/at.ts'
 import { fstat } from '../posix/attributes.ts'
+import type { Repository } from '../repository/repository.ts'
 import type { Placements } from './content-plan.ts'
 import type { DataBlobs } from './data-blobs.ts'
 import type { EntryTable } from './entry-table.ts'
@@ -18,13 +20,16 @@ export interface ThreadWork {
 }
 
 /** Makes all threads ready for the tasks of a plan. */
-export async function beginOnThreads(threads: RestoreThreads, work: ThreadWork): Promise<void> {
+export async function beginOnThreads(threads: RestoreThreads, repository: Repository, work: ThreadWork): Promise<void> {
   const path = Buffer.from(work.target)
   using target = openDirectoryAt(path)
   const { device, inode } = fstat(target.fd)
   await threads.runOnEach({
     kind: 'begin',
     plan: {
+      key: repository.masterKey,
+      sha256: sha256Calibration(),
+      directory: repository.storage.properties.directory,
       blobs: work.rows.memory,
       entries: work.entries.memory,
       content: work.content,

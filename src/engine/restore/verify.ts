@@ -35,10 +35,10 @@ export async function verifyRestore(
   const written = writtenFiles(plan, options.except)
   let errors = 0
   let compared = 0
-  const own = threads === undefined ? new RestoreThreads(repository) : undefined
+  const own = threads === undefined ? new RestoreThreads() : undefined
   try {
     const all = threads ?? own!
-    await beginOnThreads(all, { target, entries, content, rows, rules })
+    await beginOnThreads(all, repository, { target, entries, content, rows, rules })
     await compareFiles(written, {
       table: entries,
       content,
