@@ -2,8 +2,8 @@ import { forEachParallel } from '../../lib/parallel.ts'
 import type { PlainError } from '../../lib/worker-pool.ts'
 import type { DataBlobs } from './data-blobs.ts'
 import type { EntryTable } from './entry-table.ts'
-import type { ComparedPart } from './messages.ts'
 import type { RestoreThreads } from './restore-threads.ts'
+import type { ComparedPart } from './threads/messages.ts'
 
 /** Files of a task, or bytes, whichever is reached first; larger files are compared in parts of this size. */
 const FILES_PER_TASK = 256

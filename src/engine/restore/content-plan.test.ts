@@ -5,7 +5,7 @@ import { BlobTableBuilder } from '../repository/index/blob-table.ts'
 import { planContent } from './content-plan.ts'
 import { DataBlobs } from './data-blobs.ts'
 import { type EntryTable, EntryTableBuilder, ROOT } from './entry-table.ts'
-import { readWindows } from './read-windows.ts'
+import { readWindows } from './threads/read-windows.ts'
 
 const MIB = 1024 * 1024
 const never = { seconds: 0, nanoseconds: 0 }

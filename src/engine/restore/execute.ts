@@ -9,15 +9,15 @@ import { byteStringToText } from '../repository/tree/node.ts'
 import { throwIfInterrupted } from '../storage/interruption.ts'
 import type { PackTask } from './content-plan.ts'
 import { ROOT } from './entry-table.ts'
-import { type CreatedFile, EntryWriter, removeTree } from './entry-writer.ts'
-import type { RestoreResult, WrittenEntries } from './messages.ts'
 import { type MissingRange, missingContent } from './missing-content.ts'
-import { readWindows } from './read-windows.ts'
 import type { RestoreObserver, RestoreProgress } from './restore-observer.ts'
 import { deletedItems, itemOf, type RestorePlan, targetPathOf } from './restore-plan.ts'
 import { RestoreThreads } from './restore-threads.ts'
 import { SharedFiles } from './shared-files.ts'
 import { beginOnThreads } from './thread-plan.ts'
+import { type CreatedFile, EntryWriter, removeTree } from './threads/entry-writer.ts'
+import type { RestoreResult, WrittenEntries } from './threads/messages.ts'
+import { readWindows } from './threads/read-windows.ts'
 
 export interface ExecuteOptions {
   readonly observer: RestoreObserver

@@ -7,11 +7,11 @@ import { compareFiles, type FileComparison } from './compare-files.ts'
 import { type PresentBlobs, planContent } from './content-plan.ts'
 import { DataBlobs } from './data-blobs.ts'
 import { type EntryTable, ROOT } from './entry-table.ts'
-import type { WriteRules } from './entry-writer.ts'
 import { Planner } from './planner.ts'
 import type { RestorePlan, RestorePlanOptions, RestoreTotals } from './restore-plan.ts'
 import { RestoreThreads } from './restore-threads.ts'
 import { beginOnThreads } from './thread-plan.ts'
+import type { WriteRules } from './threads/entry-writer.ts'
 import { currentUmask } from './umask.ts'
 
 /**

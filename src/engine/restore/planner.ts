@@ -15,10 +15,10 @@ import { ContentList } from './content-list.ts'
 import type { DataBlobs } from './data-blobs.ts'
 import { listDeletion } from './deletions.ts'
 import { type EntryAction, type EntryFields, type EntryKind, EntryTableBuilder, ROOT } from './entry-table.ts'
-import type { WriteRules } from './entry-writer.ts'
 import { decideFile, decideSpecial, type OverwriteRules } from './overwrite-rules.ts'
 import type { Deletion, OverwriteMode, RestoreProblem } from './restore-plan.ts'
 import { targetPathOf } from './restore-plan.ts'
+import type { WriteRules } from './threads/entry-writer.ts'
 import { TreePrefetcher } from './tree-prefetcher.ts'
 
 export interface PlannerOptions {

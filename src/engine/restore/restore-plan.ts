@@ -5,7 +5,7 @@ import { type ByteString, byteStringToText } from '../repository/tree/node.ts'
 import type { ContentPlan } from './content-plan.ts'
 import type { DataBlobs } from './data-blobs.ts'
 import { type EntryAction, type EntryKind, type EntryTable, ROOT } from './entry-table.ts'
-import type { WriteRules } from './entry-writer.ts'
+import type { WriteRules } from './threads/entry-writer.ts'
 
 /**
  * What happens to files that are there already:

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { HoldfastError } from '../../lib/errors.ts'
 import { WorkerPool, workerModule } from '../../lib/worker-pool.ts'
-import type { RestoreResult, RestoreTask } from './messages.ts'
+import type { RestoreResult, RestoreTask } from './threads/messages.ts'
 
 /** More threads than this only wait for the file system. */
 const MAX_THREADS = 8
@@ -16,7 +16,7 @@ export class RestoreThreads implements AsyncDisposable {
   readonly #pool: WorkerPool<RestoreTask, RestoreResult>
 
   constructor(threads: number = defaultRestoreThreads()) {
-    this.#pool = new WorkerPool(workerModule(import.meta.url, './restore-thread'), { threads, data: {} })
+    this.#pool = new WorkerPool(workerModule(import.meta.url, './threads/restore-thread'), { threads, data: {} })
     // All at once: what goes before leaves a processor free for their start. A failure shows again at the first task.
     this.#pool.runOnEach({ kind: 'end' }).catch(() => undefined)
   }

@@ -1,7 +1,7 @@
 import { closeSync, constants } from 'node:fs'
 import { fstat } from '../posix/attributes.ts'
 import type { EntryTable } from './entry-table.ts'
-import type { CreatedFile, EntryWriter } from './entry-writer.ts'
+import type { CreatedFile, EntryWriter } from './threads/entry-writer.ts'
 
 /** Files nobody writes to at the moment that are kept open all the same. */
 const MAX_IDLE_FILES = 256

@@ -5,8 +5,8 @@ import type { Repository } from '../repository/repository.ts'
 import type { Placements } from './content-plan.ts'
 import type { DataBlobs } from './data-blobs.ts'
 import type { EntryTable } from './entry-table.ts'
-import type { WriteRules } from './entry-writer.ts'
 import type { RestoreThreads } from './restore-threads.ts'
+import type { WriteRules } from './threads/entry-writer.ts'
 
 /** What the threads are to work on. */
 export interface ThreadWork {

@@ -1,5 +1,5 @@
-import type { DirectoryAt } from '../posix/directory-at.ts'
-import { type EntryTable, ROOT } from './entry-table.ts'
+import type { DirectoryAt } from '../../posix/directory-at.ts'
+import { type EntryTable, ROOT } from '../entry-table.ts'
 
 /** What the system gives a file made in a directory, before anybody sets anything. */
 export interface NewFileAttributes {

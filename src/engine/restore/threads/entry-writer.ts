@@ -1,11 +1,11 @@
 import { closeSync, constants, ftruncateSync, writeSync } from 'node:fs'
-import { systemErrorCode } from '../../lib/errors.ts'
-import { fstat } from '../posix/attributes.ts'
-import type { DirectoryAt } from '../posix/directory-at.ts'
-import { readAttributes } from '../posix/extended-attributes.ts'
+import { systemErrorCode } from '../../../lib/errors.ts'
+import { fstat } from '../../posix/attributes.ts'
+import type { DirectoryAt } from '../../posix/directory-at.ts'
+import { readAttributes } from '../../posix/extended-attributes.ts'
+import type { EntryTable } from '../entry-table.ts'
 import { type AttributeRules, AttributeSetter, type KnownAttributes } from './attribute-setter.ts'
 import { type CachedDirectory, DirectoryCache, type NewFileAttributes } from './directory-cache.ts'
-import type { EntryTable } from './entry-table.ts'
 import { dataRuns } from './zero-runs.ts'
 
 /** How entries are written; plain data for all threads. */

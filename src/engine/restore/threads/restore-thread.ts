@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import { plainError } from '../../lib/worker-pool.ts'
+import { plainError } from '../../../lib/worker-pool.ts'
 import type { RestoreTask } from './messages.ts'
 import { RestoreWorker } from './restore-worker.ts'
 

@@ -1,11 +1,11 @@
 import { closeSync, constants, readSync } from 'node:fs'
-import { systemErrorCode } from '../../lib/errors.ts'
-import { plainError } from '../../lib/worker-pool.ts'
-import { hashTogether, type Sha256Job } from '../kernels/sha256.ts'
-import { fstat } from '../posix/attributes.ts'
-import type { DataBlobs } from './data-blobs.ts'
+import { systemErrorCode } from '../../../lib/errors.ts'
+import { plainError } from '../../../lib/worker-pool.ts'
+import { hashTogether, type Sha256Job } from '../../kernels/sha256.ts'
+import { fstat } from '../../posix/attributes.ts'
+import type { DataBlobs } from '../data-blobs.ts'
+import type { EntryTable } from '../entry-table.ts'
 import type { DirectoryCache } from './directory-cache.ts'
-import type { EntryTable } from './entry-table.ts'
 import type { ComparedPart } from './messages.ts'
 
 /** Bytes that are read and then hashed together. */

@@ -1,20 +1,20 @@
 import { fchmodSync, fchownSync } from 'node:fs'
-import { equalBytes } from '../../lib/bytes.ts'
-import { systemErrorCode } from '../../lib/errors.ts'
-import type { PatternSource } from '../archive/filter/pattern.ts'
-import { createPatternList } from '../archive/filter/pattern-list.ts'
-import type { FileAttributes } from '../posix/attributes.ts'
-import type { DirectoryAt } from '../posix/directory-at.ts'
+import { equalBytes } from '../../../lib/bytes.ts'
+import { systemErrorCode } from '../../../lib/errors.ts'
+import type { PatternSource } from '../../archive/filter/pattern.ts'
+import { createPatternList } from '../../archive/filter/pattern-list.ts'
+import type { FileAttributes } from '../../posix/attributes.ts'
+import type { DirectoryAt } from '../../posix/directory-at.ts'
 import {
   type AttributeTarget,
   type ExtendedAttribute,
   readAttributes,
   removeAttribute,
   writeAttribute,
-} from '../posix/extended-attributes.ts'
-import { libc } from '../posix/libc.ts'
-import { setTimes } from '../posix/times.ts'
-import type { EntryTable } from './entry-table.ts'
+} from '../../posix/extended-attributes.ts'
+import { libc } from '../../posix/libc.ts'
+import { setTimes } from '../../posix/times.ts'
+import type { EntryTable } from '../entry-table.ts'
 
 /** Who restores, and what; plain data for all threads. */
 export interface AttributeRules {

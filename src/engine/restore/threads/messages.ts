@@ -1,10 +1,10 @@
-import type { PlainError } from '../../lib/worker-pool.ts'
-import type { MasterKey } from '../kernels/cipher.ts'
-import type { Sha256Choice } from '../kernels/sha256.ts'
-import type { BlobTableMemory } from '../repository/index/blob-table.ts'
-import type { StorageProperties } from '../storage/storage.ts'
-import type { Placements } from './content-plan.ts'
-import type { EntryMemory } from './entry-table.ts'
+import type { PlainError } from '../../../lib/worker-pool.ts'
+import type { MasterKey } from '../../kernels/cipher.ts'
+import type { Sha256Choice } from '../../kernels/sha256.ts'
+import type { BlobTableMemory } from '../../repository/index/blob-table.ts'
+import type { StorageProperties } from '../../storage/storage.ts'
+import type { Placements } from '../content-plan.ts'
+import type { EntryMemory } from '../entry-table.ts'
 import type { WriteRules } from './entry-writer.ts'
 
 /** What all later tasks are about. */

@@ -1,5 +1,5 @@
-import type { Placements } from './content-plan.ts'
-import type { DataBlobs } from './data-blobs.ts'
+import type { Placements } from '../content-plan.ts'
+import type { DataBlobs } from '../data-blobs.ts'
 
 /** More unneeded bytes than this between two blobs are worth a read of their own. */
 const MAX_GAP_BYTES = 1024 * 1024

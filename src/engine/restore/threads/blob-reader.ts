@@ -1,9 +1,9 @@
-import { HoldfastError } from '../../lib/errors.ts'
-import { type Cipher, CRYPTO_OVERHEAD_BYTES } from '../kernels/cipher.ts'
-import { hashTogether, type Sha256Job } from '../kernels/sha256.ts'
-import { createZstd, type Zstd } from '../kernels/zstd.ts'
-import type { Placements } from './content-plan.ts'
-import type { DataBlobs } from './data-blobs.ts'
+import { HoldfastError } from '../../../lib/errors.ts'
+import { type Cipher, CRYPTO_OVERHEAD_BYTES } from '../../kernels/cipher.ts'
+import { hashTogether, type Sha256Job } from '../../kernels/sha256.ts'
+import { createZstd, type Zstd } from '../../kernels/zstd.ts'
+import type { Placements } from '../content-plan.ts'
+import type { DataBlobs } from '../data-blobs.ts'
 import { type ReadWindow, readWindows } from './read-windows.ts'
 
 /** Plaintext that is hashed together: enough blobs to keep all lanes busy, little enough to stay near the processor. */
