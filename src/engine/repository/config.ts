@@ -35,12 +35,14 @@ export function encodeConfig(config: RepositoryConfig): Uint8Array {
 
 /** @throws HoldfastError HF_REPO_VERSION, HF_REPO_CONFIG */
 export function decodeConfig(json: Uint8Array): RepositoryConfig {
-  let fields: { version?: unknown; id?: unknown; chunker_polynomial?: unknown }
+  let fields: { version?: unknown; id?: unknown; chunker_polynomial?: unknown } | null
   try {
     fields = JSON.parse(fromUtf8(json))
   } catch (cause) {
     throw new HoldfastError('HF_REPO_CONFIG', 'the config file of the repository is not JSON', { cause })
   }
+  if (fields === null || typeof fields !== 'object')
+    throw new HoldfastError('HF_REPO_CONFIG', 'the config file of the repository is not a JSON object')
   const { version, id, chunker_polynomial: polynomial } = fields
   if (version !== 1 && version !== 2)
     throw new HoldfastError(

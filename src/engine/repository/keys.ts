@@ -44,6 +44,9 @@ export interface NewKeyOptions {
 
 const SALT_BYTES = 64
 const MEMORY_LIMIT_BYTES = 60 * 1024 * 1024
+/** What a key file may ask for: 1 GiB, and some twenty seconds. restic's own ask for 60 MiB and half a second. */
+const MAX_MEMORY_FACTOR = 2 ** 23
+const MAX_WORK_FACTOR = 2 ** 27
 const TARGET_MS = 500
 
 /** Random master key for a new repository. */
@@ -116,7 +119,7 @@ export function parseKeyFile(json: Uint8Array, id: Id): KeyFile {
   if (fields === null || typeof fields !== 'object') throw invalid('is not a JSON object')
   if (fields.kdf !== 'scrypt') throw invalid(`uses the unknown key derivation ${JSON.stringify(fields.kdf)}`)
   const { N, r, p } = fields
-  if (!isCount(N, 2 ** 24) || !isCount(r, 64) || !isCount(p, 256) || N < 2 || (N & (N - 1)) !== 0 || N * r > 2 ** 26)
+  if (!isCount(N, 2 ** 24) || !isCount(r, 64) || !isCount(p, 256) || !isAcceptable({ N, r, p }))
     throw invalid(`has unacceptable scrypt parameters N=${String(N)}, r=${String(r)}, p=${String(p)}`)
   const salt = typeof fields.salt === 'string' ? Buffer.from(fields.salt, 'base64') : Buffer.alloc(0)
   if (salt.length !== SALT_BYTES) throw invalid(`has a salt of ${salt.length} instead of ${SALT_BYTES} bytes`)
@@ -164,6 +167,9 @@ async function deriveBytes(password: Uint8Array, salt: Uint8Array, { N, r, p }: 
   const maxmem = 128 * N * r + 128 * r * p + MEMORY_LIMIT_BYTES
   return await derive(password, salt, 64, { N, r, p, maxmem })
 }
+
+const isAcceptable = ({ N, r, p }: KdfParameters): boolean =>
+  N > 1 && (N & (N - 1)) === 0 && N * r <= MAX_MEMORY_FACTOR && N * r * p <= MAX_WORK_FACTOR
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64'))

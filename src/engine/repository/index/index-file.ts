@@ -45,7 +45,7 @@ export function decodeIndex(json: Uint8Array, name: Id, visit: (pack: IndexedPac
   } catch (cause) {
     throw damaged('is not JSON', cause)
   }
-  if (root === null || typeof root !== 'object') throw damaged('is not a JSON object')
+  if (root === null || typeof root !== 'object' || Array.isArray(root)) throw damaged('is not a JSON object')
   const packs = root.packs ?? []
   if (!Array.isArray(packs)) throw damaged('has no list of packs')
   for (const pack of packs as { id?: unknown; blobs?: unknown }[]) {
@@ -53,14 +53,10 @@ export function decodeIndex(json: Uint8Array, name: Id, visit: (pack: IndexedPac
     const list = pack.blobs ?? []
     if (!Array.isArray(list)) throw damaged(`has no list of blobs for pack ${pack.id}`)
     const blobs: PackEntry[] = []
-    for (const blob of list as {
-      id: unknown
-      type: unknown
-      offset: unknown
-      length: unknown
-      uncompressed_length?: unknown
-    }[]) {
-      const { id, type, offset, length, uncompressed_length: uncompressedLength = 0 } = blob
+    for (const blob of list as (Partial<
+      Record<'id' | 'type' | 'offset' | 'length' | 'uncompressed_length', unknown>
+    > | null)[]) {
+      const { id, type, offset, length, uncompressed_length: uncompressedLength = 0 } = blob ?? {}
       if (typeof id !== 'string' || !isId(id)) throw damaged(`lists a blob without a valid id in pack ${pack.id}`)
       if (type !== 'data' && type !== 'tree') throw damaged(`gives blob ${id} the unknown type ${JSON.stringify(type)}`)
       if (!isUint32(offset) || !isUint32(length) || !isUint32(uncompressedLength))

@@ -46,7 +46,7 @@ export async function rewriteIndex(repository: Repository, options: RewriteIndex
   }
 
   const names = (await repository.list('index', signal)).filter((name) => !skip.has(name))
-  const rebuilding = progress.step('index files', names.length)
+  const rebuilding = progress.step('indexes processed', names.length)
   for (const name of names) {
     const packs: PackListing[] = []
     await readIndexFile(repository, name, ({ pack, blobs }) => packs.push({ pack, rows: rowsOf(blobs) }), signal)
@@ -66,7 +66,7 @@ export async function rewriteIndex(repository: Repository, options: RewriteIndex
   await save()
   rebuilding.done()
 
-  const deleting = progress.step('obsolete index files', obsolete.length)
+  const deleting = progress.step('old indexes deleted', obsolete.length)
   await forEachParallel(obsolete, repository.storage.properties.connections, async (name) => {
     await repository.storage.delete({ kind: 'index', name }, { signal })
     deleting.add()
