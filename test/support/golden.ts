@@ -1,14 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { initRepository } from '../../src/engine/repository/repository.ts'
-import { openLocalStorage } from '../../src/engine/storage/local/local-storage.ts'
-import { ProgramWorld, type RunOptions } from './program-world.ts'
+import { ourWorld } from './our-world.ts'
 import { type Recording, record } from './recording.ts'
 import { argumentsOf, type ResticCase, type ResticScenario, runCase } from './restic-cases.ts'
-import { CHEAP_KDF, PASSWORD } from './test-repository.ts'
 
 /** What Holdfast does otherwise than restic 0.19.1 in one case, on purpose. What is not given here is the same. */
 export interface Difference {
@@ -26,45 +20,25 @@ type Expected = readonly unknown[] | ((restic: readonly unknown[]) => readonly u
 export type Differences = Readonly<Record<string, Readonly<Record<string, Difference>>>>
 
 const folder = new URL('../golden/restic-0.19.1/', import.meta.url)
-const program = new URL('../../bin/holdfast', import.meta.url).pathname
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
 /** What restic 0.19.1 did in the cases of a scenario. */
 export const readRecordings = (scenario: string): readonly Recording[] =>
   JSON.parse(readFileSync(new URL(`${scenario}.json`, folder), 'utf8')) as Recording[]
 
-/** A world of ours, whose repositories open quickly: how a password becomes a key is not what the cases are about. */
-class QuickWorld extends ProgramWorld {
-  override async must(args: readonly string[], options: RunOptions = {}): Promise<string> {
-    if (args.length > 1 || args[0] !== 'init') return super.must(args, options)
-    const repository = await initRepository(
-      openLocalStorage(this.path('repository')),
-      { password: PASSWORD },
-      { key: { kdf: CHEAP_KDF } },
-    )
-    await repository.close()
-    return ''
-  }
-}
-
 /** Runs the cases of a scenario with Holdfast, one after the other, and records them as restic's were. */
 export async function playScenario(
   scenario: ResticScenario,
   onCase: (one: ResticCase, recording: Recording) => void,
 ): Promise<void> {
-  const world = new QuickWorld([program], await mkdtemp(join(tmpdir(), 'holdfast-golden-')))
-  try {
-    await world.prepare()
-    await scenario.prepare?.(world)
-    for (const one of scenario.cases) {
-      await one.before?.(world)
-      const args = await argumentsOf(one, world)
-      const result = await runCase(one, args, world)
-      const { sorted = false, prefixes = false, volatile = [] } = one
-      onCase(one, record(one.name, args, result, { folder: world.folder, sorted, prefixes, volatile }))
-    }
-  } finally {
-    await world.remove()
+  await using world = await ourWorld()
+  await scenario.prepare?.(world)
+  for (const one of scenario.cases) {
+    await one.before?.(world)
+    const args = await argumentsOf(one, world)
+    const result = await runCase(one, args, world)
+    const { sorted = false, prefixes = false, volatile = [] } = one
+    onCase(one, record(one.name, args, result, { folder: world.folder, sorted, prefixes, volatile }))
   }
 }
 
