@@ -24,7 +24,9 @@ export const restoreCommand: Command<RestoreOptions> = {
     const { output } = context
     const target = options.target!
     const selection = await selectionOf(context, options)
-    return withRepository(context, { lock: 'read' }, async (session) => {
+    // They start while the password becomes a key.
+    await using threads = new RestoreThreads()
+    return await withRepository(context, { lock: 'read' }, async (session) => {
       const { repository, signal } = session
       const { snapshot, subfolder } = await chooseSnapshot(repository, reference!, options, signal)
       await repository.loadIndex(signal)
@@ -32,7 +34,6 @@ export const restoreCommand: Command<RestoreOptions> = {
       output.print(`restoring ${snapshotLine(snapshot)} to ${target}`)
       const report = new RestoreReport(context)
       try {
-        await using threads = new RestoreThreads(repository)
         const plan = await planRestore(
           repository,
           tree,
@@ -136,8 +137,13 @@ async function verify(
   output.print(`finished verifying ${files} files in ${target} (took ${took})`)
 }
 
-function refuseErrors({ errors }: RestoreReport): void {
-  if (errors === 0) return
+function refuseErrors({ errors, files, filesTotal }: RestoreReport): void {
+  if (errors === 0) {
+    if (files === filesTotal) return
+    throw new HoldfastError('HF_INTERNAL', `only ${files} of ${filesTotal} items were restored, and nothing says why`, {
+      hint: 'please report this; run the restore again',
+    })
+  }
   throw new HoldfastError('HF_RESTORE_FAILED', `There were ${errors} errors`, {
     hint: 'they are named above; everything else was restored',
   })
