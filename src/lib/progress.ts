@@ -1,7 +1,9 @@
 /** What a long operation tells about itself: named steps, each with a count that may have a known end. */
 export interface Progress {
-  /** Begins a step; `total` is in the step's own unit (files, packs, bytes). */
-  step(name: string, total?: number): ProgressStep
+  /**
+   * Begins a step; `total` is in the step's own unit (files, packs, bytes). A `brief` one is worth a look while it runs and no word afterwards.
+   */
+  step(name: string, total?: number, kind?: 'brief'): ProgressStep
   /** Something worth knowing that is not an error. `detail` messages are for people who ask for more. */
   note(message: string, level?: 'normal' | 'detail'): void
   /** Something that went wrong without ending the operation. */

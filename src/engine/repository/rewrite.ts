@@ -87,7 +87,7 @@ export async function rewriteSnapshots(
       options.onSnapshot?.(outcome)
     }
   }
-  const step = progress.step('snapshots', snapshots.length)
+  const step = progress.step('snapshots', snapshots.length, 'brief')
   try {
     for (const snapshot of snapshots) {
       let changed: Snapshot | undefined

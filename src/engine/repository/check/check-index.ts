@@ -41,7 +41,7 @@ export async function readIndexes(
   const files = new Set<Id>()
   const unreadable = new Map<Id, HoldfastError>()
   const names = await repository.list('index', signal)
-  const step = progress.step('index files loaded', names.length)
+  const step = progress.step('index files loaded', names.length, 'brief')
   await forEachParallel(names, repository.storage.properties.connections, async (name) => {
     const packs = new Map<Id, PackEntry[]>()
     try {

@@ -52,7 +52,6 @@ export async function recover(repository: Repository, options: RecoverOptions): 
   progress.note('ensuring index is complete')
   await repairIndex(repository, { progress, signal })
   const roots = await findRoots(repository, snapshots, progress, signal)
-  progress.note(`found ${roots.length} unreferenced roots`)
   if (roots.length === 0) return { roots, snapshot: undefined }
 
   const writer = new BlobWriter(repository, signal)

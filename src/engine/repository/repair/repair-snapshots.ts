@@ -96,7 +96,7 @@ async function repairTrees(
     },
     signal,
   )
-  const step = progress.step('snapshots', snapshots.length)
+  const step = progress.step('snapshots', snapshots.length, 'brief')
   const repaired: { readonly tree: Id | undefined; readonly changes: readonly TreeChange[] }[] = []
   try {
     for (const { tree } of snapshots) {
