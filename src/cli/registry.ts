@@ -42,9 +42,29 @@ export const registry: Registry = {
       load: async () => (await import('./commands/backup.ts')).backupCommand,
     },
     {
+      name: 'cache',
+      describe: async () => (await import('./descriptions/cache.ts')).cacheDescription,
+      load: async () => (await import('./commands/cache.ts')).cacheCommand,
+    },
+    {
+      name: 'cat',
+      describe: async () => (await import('./descriptions/cat.ts')).catDescription,
+      load: async () => (await import('./commands/cat.ts')).catCommand,
+    },
+    {
+      name: 'check',
+      describe: async () => (await import('./descriptions/check.ts')).checkDescription,
+      load: async () => (await import('./commands/check.ts')).checkCommand,
+    },
+    {
       name: 'completion',
       describe: async () => (await import('./descriptions/completion.ts')).completionDescription,
       load: async () => (await import('./commands/completion.ts')).completionCommand,
+    },
+    {
+      name: 'copy',
+      describe: async () => (await import('./descriptions/copy.ts')).copyDescription,
+      load: async () => (await import('./commands/copy.ts')).copyCommand,
     },
     {
       name: 'diff',
@@ -62,6 +82,11 @@ export const registry: Registry = {
       load: async () => (await import('./commands/find.ts')).findCommand,
     },
     {
+      name: 'forget',
+      describe: async () => (await import('./descriptions/forget.ts')).forgetDescription,
+      load: async () => (await import('./commands/forget.ts')).forgetCommand,
+    },
+    {
       name: 'help',
       describe: async () => (await import('./descriptions/help.ts')).helpDescription,
       load: async () => (await import('./commands/help.ts')).helpCommand,
@@ -72,9 +97,65 @@ export const registry: Registry = {
       load: async () => (await import('./commands/init.ts')).initCommand,
     },
     {
+      name: 'key add',
+      describe: async () => (await import('./descriptions/key-add.ts')).keyAddDescription,
+      load: async () => (await import('./commands/key-add.ts')).keyAddCommand,
+    },
+    {
+      name: 'key list',
+      describe: async () => (await import('./descriptions/key-list.ts')).keyListDescription,
+      load: async () => (await import('./commands/key-list.ts')).keyListCommand,
+    },
+    {
+      name: 'key passwd',
+      describe: async () => (await import('./descriptions/key-passwd.ts')).keyPasswdDescription,
+      load: async () => (await import('./commands/key-passwd.ts')).keyPasswdCommand,
+    },
+    {
+      name: 'key remove',
+      describe: async () => (await import('./descriptions/key-remove.ts')).keyRemoveDescription,
+      load: async () => (await import('./commands/key-remove.ts')).keyRemoveCommand,
+    },
+    {
+      name: 'list',
+      describe: async () => (await import('./descriptions/list.ts')).listDescription,
+      load: async () => (await import('./commands/list.ts')).listCommand,
+    },
+    {
       name: 'ls',
       describe: async () => (await import('./descriptions/ls.ts')).lsDescription,
       load: async () => (await import('./commands/ls.ts')).lsCommand,
+    },
+    {
+      name: 'migrate',
+      describe: async () => (await import('./descriptions/migrate.ts')).migrateDescription,
+      load: async () => (await import('./commands/migrate.ts')).migrateCommand,
+    },
+    {
+      name: 'prune',
+      describe: async () => (await import('./descriptions/prune.ts')).pruneDescription,
+      load: async () => (await import('./commands/prune.ts')).pruneCommand,
+    },
+    {
+      name: 'recover',
+      describe: async () => (await import('./descriptions/recover.ts')).recoverDescription,
+      load: async () => (await import('./commands/recover.ts')).recoverCommand,
+    },
+    {
+      name: 'repair index',
+      deprecatedNames: ['rebuild-index'],
+      describe: async () => (await import('./descriptions/repair-index.ts')).repairIndexDescription,
+      load: async () => (await import('./commands/repair-index.ts')).repairIndexCommand,
+    },
+    {
+      name: 'repair packs',
+      describe: async () => (await import('./descriptions/repair-packs.ts')).repairPacksDescription,
+      load: async () => (await import('./commands/repair-packs.ts')).repairPacksCommand,
+    },
+    {
+      name: 'repair snapshots',
+      describe: async () => (await import('./descriptions/repair-snapshots.ts')).repairSnapshotsDescription,
+      load: async () => (await import('./commands/repair-snapshots.ts')).repairSnapshotsCommand,
     },
     {
       name: 'restore',
@@ -82,9 +163,29 @@ export const registry: Registry = {
       load: async () => (await import('./commands/restore.ts')).restoreCommand,
     },
     {
+      name: 'rewrite',
+      describe: async () => (await import('./descriptions/rewrite.ts')).rewriteDescription,
+      load: async () => (await import('./commands/rewrite.ts')).rewriteCommand,
+    },
+    {
       name: 'snapshots',
       describe: async () => (await import('./descriptions/snapshots.ts')).snapshotsDescription,
       load: async () => (await import('./commands/snapshots.ts')).snapshotsCommand,
+    },
+    {
+      name: 'stats',
+      describe: async () => (await import('./descriptions/stats.ts')).statsDescription,
+      load: async () => (await import('./commands/stats.ts')).statsCommand,
+    },
+    {
+      name: 'tag',
+      describe: async () => (await import('./descriptions/tag.ts')).tagDescription,
+      load: async () => (await import('./commands/tag.ts')).tagCommand,
+    },
+    {
+      name: 'unlock',
+      describe: async () => (await import('./descriptions/unlock.ts')).unlockDescription,
+      load: async () => (await import('./commands/unlock.ts')).unlockCommand,
     },
     {
       name: 'version',
@@ -92,7 +193,10 @@ export const registry: Registry = {
       load: async () => (await import('./commands/version.ts')).versionCommand,
     },
   ],
-  folders: [],
+  folders: [
+    { name: 'key', summary: 'Manage the passwords of the repository' },
+    { name: 'repair', summary: 'Put damaged repositories in order' },
+  ],
   refused: {
     mount: 'it needs a FUSE driver; look around with "ls", "find" and "dump", or mount the same repository with restic',
     'self-update': 'Holdfast is updated by what installed it, for example npm install --global holdfast',

@@ -88,7 +88,8 @@ async function openNamedRepository(context: CommandContext, options: SessionOpti
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
   const settings = { ...repositoryOptions(context), cacheDirectory }
   const password = choosePassword(access, sources, environment)
-  const repository = await withPassword(context, password, 'enter password for repository: ', (text) =>
+  const what = access.prefix === '' ? 'repository' : 'source repository'
+  const repository = await withPassword(context, password, `enter password for ${what}: `, (text) =>
     openRepository(storage, { password: text, keyHint: access.keyHint }, settings),
   )
   const level = repository.config.version > 1 ? `, compression level ${global.compression}` : ''
@@ -120,8 +121,8 @@ export function cacheDirectoryOf({ global, environment }: CommandContext): strin
 export function progressOf(context: CommandContext): Progress {
   const { output } = context
   return {
-    step: (name, total) => {
-      const counter = createCounter(context, name)
+    step: (name, total, kind) => {
+      const counter = createCounter(context, name, { terminalOnly: kind === 'brief' })
       if (total !== undefined) counter.setTotal(total)
       return { add: (count = 1) => counter.add(count), done: () => counter.done() }
     },

@@ -1,8 +1,14 @@
 import { resolve } from 'node:path'
 import type { Repository } from '../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
-import { resolveSnapshot, type SnapshotFilter, selectSnapshots } from '../engine/repository/snapshot-filter.ts'
-import { loadSnapshots } from '../engine/repository/snapshots.ts'
+import {
+  parseSnapshotReference,
+  resolveSnapshot,
+  resolveSnapshotId,
+  type SnapshotFilter,
+  selectSnapshots,
+} from '../engine/repository/snapshot-filter.ts'
+import { loadSnapshot, loadSnapshots } from '../engine/repository/snapshots.ts'
 import { HoldfastError } from '../lib/errors.ts'
 import { type Id, shortId } from '../lib/id.ts'
 import { chosenHosts, type SnapshotFilterOptions } from './options/snapshot-filter.ts'
@@ -15,9 +21,13 @@ export const snapshotFilter = (options: SnapshotFilterOptions): SnapshotFilter =
   paths: options.paths.map((path) => resolve(path)),
 })
 
+/** For commands without these options. */
+export const noSnapshotFilter: SnapshotFilterOptions = { hosts: [], tags: [], paths: [] }
+
 /**
- * The one snapshot a command works on, and the folder in it (empty: all).
- * @throws HoldfastError HF_SNAPSHOT_NOT_FOUND, HF_SNAPSHOT_AMBIGUOUS
+ * The one snapshot a command works on, and the folder in it (empty: all). One that is named by its id is found whatever has happened to
+ * others; which one is the latest is only known when all can be read.
+ * @throws HoldfastError HF_SNAPSHOT_NOT_FOUND, HF_SNAPSHOT_AMBIGUOUS, HF_DATA_DAMAGED, HF_CRYPTO_AUTH
  */
 export async function chooseSnapshot(
   repository: Repository,
@@ -25,7 +35,11 @@ export async function chooseSnapshot(
   options: SnapshotFilterOptions,
   signal: AbortSignal,
 ): Promise<{ readonly snapshot: StoredSnapshot; readonly subfolder: string }> {
-  return resolveSnapshot(await loadSnapshots(repository, { signal }), reference, snapshotFilter(options))
+  const { name, subfolder } = parseSnapshotReference(reference)
+  if (name === 'latest')
+    return resolveSnapshot(await loadSnapshots(repository, { signal }), reference, snapshotFilter(options))
+  const id = resolveSnapshotId(await repository.list('snapshot', signal), name)
+  return { snapshot: await loadSnapshot(repository, id, signal), subfolder }
 }
 
 /**
@@ -53,6 +67,48 @@ export function chooseSnapshots(
   const { snapshots, problems } = selectSnapshots(all, references, snapshotFilter(options))
   for (const problem of problems) output.warn(ignoring(problem))
   return snapshots
+}
+
+/**
+ * The same for a check, which must not pass because it looked at nothing that was meant.
+ * @throws HoldfastError HF_SNAPSHOT_NOT_FOUND, HF_SNAPSHOT_AMBIGUOUS, HF_USAGE
+ */
+export function chooseForCheck(
+  all: readonly StoredSnapshot[],
+  references: readonly string[],
+  options: SnapshotFilterOptions,
+  output: Output,
+): readonly StoredSnapshot[] {
+  const { snapshots, problems } = selectSnapshots(all, references, snapshotFilter(options))
+  if (problems[0] !== undefined) throw problems[0]
+  if (snapshots.length === 0) output.warn('Warning: no snapshot matches, so none is checked')
+  return snapshots
+}
+
+/** What a command on several snapshots works on. */
+export interface SnapshotChoice {
+  readonly snapshots: readonly StoredSnapshot[]
+  /** The exit code when the rest goes well: 1 when there are snapshots that cannot be read. */
+  readonly exitCode: number
+}
+
+/** Loads the snapshots and chooses among them. Those that cannot be read are warned about and left alone. */
+export async function loadChosenSnapshots(
+  repository: Repository,
+  references: readonly string[],
+  options: SnapshotFilterOptions,
+  output: Output,
+  signal: AbortSignal,
+): Promise<SnapshotChoice> {
+  let exitCode = 0
+  const all = await loadSnapshots(repository, {
+    signal,
+    onUnreadable: ({ id, error }) => {
+      exitCode = 1
+      output.warn(`snapshot ${shortId(id)} cannot be read: ${error.message}`)
+    },
+  })
+  return { snapshots: chooseSnapshots(all, references, options, output), exitCode }
 }
 
 /** The warning about a reference, or a filter, that leads nowhere. */

@@ -7,7 +7,7 @@ export const snapshotLine = ({ id, paths, time, username, hostname }: StoredSnap
   `snapshot ${shortId(id)} of [${paths.join(' ')}] at ${goTimeText(time)} by ${username}@${hostname}`
 
 /** A time as Go prints it by default, in the zone it was noted in; the zone is known by its offset only. */
-function goTimeText(time: Timestamp): string {
+export function goTimeText(time: Timestamp): string {
   const [, date, clock, zone] = /^(.+)T(.+?)(Z|[+-]\d\d:\d\d)$/.exec(formatTime(time))!
   const offset = zone!.replace(':', '')
   return `${date} ${clock} ${zone === 'Z' ? '+0000 UTC' : `${offset} ${offset}`}`

@@ -1,0 +1,51 @@
+import { executePrune } from '../engine/repository/prune/execute-prune.ts'
+import { planPrune } from '../engine/repository/prune/plan-prune.ts'
+import type { PruneOptions as EngineOptions } from '../engine/repository/prune/prune-plan.ts'
+import type { Id } from '../lib/id.ts'
+import type { CommandContext } from './context.ts'
+import type { PruneLimitOptions } from './options/prune-limits.ts'
+import type { UnusedLimit } from './options/quantities.ts'
+import { printPrunePlan } from './output/prune-report.ts'
+import { progressOf, type RepositorySession } from './repository-session.ts'
+
+export interface PruningOptions extends PruneLimitOptions {
+  readonly dryRun: boolean
+}
+
+/**
+ * What `prune` and `forget --prune` do: plan, print the plan, carry it out unless it is a dry run. The exclusive lock must be held.
+ * @param removed snapshots that do not count any more, whether or not they are still listed
+ */
+export async function prune(
+  context: CommandContext,
+  { repository, signal }: RepositorySession,
+  options: PruningOptions,
+  removed: ReadonlySet<Id> = new Set(),
+): Promise<void> {
+  const progress = progressOf(context)
+  await repository.loadIndex(signal)
+  const plan = await planPrune(repository, engineOptions(options), progress, { ignoreSnapshots: removed, signal })
+  printPrunePlan(context.output, plan, options.dryRun)
+  if (!options.dryRun) await executePrune(repository, plan, progress, signal)
+}
+
+const engineOptions = (options: PruneLimitOptions): EngineOptions => ({
+  maxUnusedBytes: unusedLimit(options.maxUnused),
+  maxRepackBytes: options.maxRepackSizeBytes ?? Number.POSITIVE_INFINITY,
+  smallPackBytes: options.repackSmallerThanBytes ?? 0,
+  repackCacheableOnly: options.repackCacheableOnly,
+  repackUncompressed: options.repackUncompressed,
+  unsafeRecovery: false,
+})
+
+/** How much may stay unused, given how much is used: a percentage is one of the repository as it is afterwards. */
+function unusedLimit(limit: UnusedLimit): (usedBytes: number) => number {
+  switch (limit.kind) {
+    case 'unlimited':
+      return () => Number.POSITIVE_INFINITY
+    case 'bytes':
+      return () => limit.bytes
+    case 'percent':
+      return (usedBytes) => Math.floor((limit.percent / (100 - limit.percent)) * usedBytes)
+  }
+}
