@@ -6,6 +6,8 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** What standard input holds; nothing by default. */
   readonly input?: string
+  /** Number of the user and group to run as; needs root. */
+  readonly user?: number
 }
 
 export interface RunResult {
@@ -85,6 +87,7 @@ export class ProgramWorld {
       cwd: this.folder,
       env: { ...this.environment(), ...options.environment },
       stdio: ['pipe', 'pipe', 'pipe'],
+      ...(options.user === undefined ? {} : { uid: options.user, gid: options.user }),
     })
   }
 

@@ -1,5 +1,5 @@
 import { permissionBits } from '../../engine/repository/tree/mode.ts'
-import { type ByteString, byteStringToText, type Node } from '../../engine/repository/tree/node.ts'
+import { type ByteString, byteStringToText, type Node, textToByteString } from '../../engine/repository/tree/node.ts'
 import { formatTime } from '../../lib/go-time.ts'
 import { formatPermissions } from './permissions.ts'
 
@@ -40,9 +40,17 @@ export const foundNodeJson = (path: ByteString, node: Node): object => ({
   device_id: node.deviceId || undefined,
   size: node.size || undefined,
   links: node.links || undefined,
-  linktarget: node.linkTarget === '' ? undefined : byteStringToText(node.linkTarget),
+  linktarget: byteStringToText(node.linkTarget) || undefined,
+  linktarget_raw: rawLinkTarget(node.linkTarget),
   error: node.error || undefined,
 })
+
+/** The bytes of a target that is no text. */
+function rawLinkTarget(target: ByteString): string | undefined {
+  return textToByteString(byteStringToText(target)) === target
+    ? undefined
+    : Buffer.from(target, 'latin1').toString('base64')
+}
 
 const BLOCK_BYTES = 512n
 
