@@ -7,6 +7,7 @@ import { rewriteIndex } from '../index/rewrite-index.ts'
 import { type PackListing, rowsOf } from '../pack/blob-rows.ts'
 import { readPackHeader } from '../pack/read-header.ts'
 import type { Repository } from '../repository.ts'
+import { readAgain } from './read-again.ts'
 
 export interface RepairIndexOptions {
   /** Believe nothing in the present index: read the header of every pack. */
@@ -123,7 +124,8 @@ async function readHeaders(
   const step = progress.step('packs', packs.size)
   await forEachParallel(packs, repository.storage.properties.connections, async ([pack, sizeBytes]) => {
     try {
-      added.push({ pack, rows: rowsOf(await readPackHeader(repository, pack, sizeBytes, signal)) })
+      const header = await readAgain(() => readPackHeader(repository, pack, sizeBytes, signal))
+      added.push({ pack, rows: rowsOf(header) })
     } catch (error) {
       if (!isHoldfastError(error, 'HF_PACK_DAMAGED', 'HF_STORAGE_NOT_FOUND', 'HF_STORAGE_SHORT')) throw error
       progress.note(`skipped incomplete pack file: ${pack}`, 'detail')

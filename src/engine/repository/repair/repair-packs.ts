@@ -11,6 +11,7 @@ import { readRanges } from '../pack/read-ranges.ts'
 import type { Repository } from '../repository.ts'
 import { BlobWriter } from '../write/blob-writer.ts'
 import { copyPack } from './copy-pack.ts'
+import { readAgain } from './read-again.ts'
 
 export interface RepairPacksOptions {
   readonly packs: readonly Id[]
@@ -112,7 +113,7 @@ async function headerEntries(
 ): Promise<readonly PackEntry[]> {
   if (sizeBytes === undefined) return []
   try {
-    return await readPackHeader(repository, pack, sizeBytes, signal)
+    return await readAgain(() => readPackHeader(repository, pack, sizeBytes, signal))
   } catch (error) {
     if (!isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
     return []
@@ -140,17 +141,38 @@ async function saveIntact(
   const saved = new Set<string>()
   const there = blobs.filter(({ offset, length }) => offset + length <= sizeBytes)
   for await (const { blob, sealed } of readWhatCanBe(repository, pack, there, signal)) {
-    try {
-      repository.openBlob(blob.type, blob.id, { pack, ...blob }, sealed)
-    } catch (error) {
-      if (!isHoldfastError(error)) throw error
-      progress.warn(error.message)
-      continue
-    }
-    await writer.saveSealed(blob.type, blob.id, sealed, blob.uncompressedLength, { duplicate: true })
+    const intact = await intactBytes(repository, pack, blob, sealed, progress, signal)
+    if (!intact) continue
+    await writer.saveSealed(blob.type, blob.id, intact, blob.uncompressedLength, { duplicate: true })
     saved.add(keyOf(blob))
   }
   return saved
+}
+
+/** The sealed bytes of a blob: those given, or, when they are damaged, what a second reading brings; undefined when that is damaged, too. */
+async function intactBytes(
+  repository: Repository,
+  pack: Id,
+  blob: PackEntry,
+  sealed: Uint8Array,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
+  const { type, id, offset, length } = blob
+  let bytes: Uint8Array | undefined = sealed
+  const open = async (): Promise<Uint8Array> => {
+    const given = bytes ?? (await repository.storage.get({ kind: 'data', name: pack }, { offset, length }, { signal }))
+    bytes = undefined
+    repository.openBlob(type, id, { pack, ...blob }, given)
+    return given
+  }
+  try {
+    return await readAgain(open)
+  } catch (error) {
+    if (!isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
+    progress.warn(error.message)
+    return undefined
+  }
 }
 
 /** Reads blobs together where that works, one by one where it does not: a bad sector must not take its neighbours along. */

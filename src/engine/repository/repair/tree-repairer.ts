@@ -8,6 +8,7 @@ import type { Tree } from '../tree/decode-tree.ts'
 import { encodeTree } from '../tree/encode-tree.ts'
 import { type ByteString, byteStringToText, type Node, uint64 } from '../tree/node.ts'
 import type { TreeLoader } from '../tree-loader.ts'
+import { readAgain } from './read-again.ts'
 
 /** Something that was cut out or put right. */
 export interface TreeChange {
@@ -109,7 +110,7 @@ export class TreeRepairer {
     throwIfInterrupted(this.#signal)
     if (this.#unreadable.has(id)) return undefined
     try {
-      return await this.#loader.load(id, this.#signal)
+      return await readAgain(() => this.#loader.load(id, this.#signal))
     } catch (error) {
       const isLost =
         isHoldfastError(error, 'HF_BLOB_NOT_FOUND', 'HF_PACK_DAMAGED', 'HF_TREE_INVALID', 'HF_STORAGE_NOT_FOUND') ||
