@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: on a scratch folder, with no configuration, backs a tree up, destroys part of it, restores it, and proves byte by byte
  * that everything is back. Prints what it did, how long it took and the commands; leaves nothing behind. `--program PATH` does the same
- * with another program that takes restic's commands.
+ * with another program that takes restic's commands, `--scale F` with a smaller or larger tree.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
@@ -17,11 +17,13 @@ import { monotonicMilliseconds } from '../src/lib/clock.ts'
 import { HoldfastError, isHoldfastError, systemErrorCode } from '../src/lib/errors.ts'
 import { randomBytes } from '../src/lib/random.ts'
 
-const SCALE = 0.1
 const PASSWORD = 'only for this demonstration'
 
 const { values } = parseArgs({
-  options: { program: { type: 'string', default: join(import.meta.dirname, '../bin/holdfast') } },
+  options: {
+    program: { type: 'string', default: join(import.meta.dirname, '../bin/holdfast') },
+    scale: { type: 'string', default: '0.1' },
+  },
 })
 
 const scratch = mkdtempSync(join(tmpdir(), 'holdfast-demo-'))
@@ -45,7 +47,7 @@ try {
 
 async function main(root: string): Promise<void> {
   console.log(`Holdfast in a scratch folder, ${scratch}\n`)
-  const plan = planTree({ scale: SCALE })
+  const plan = planTree({ scale: Number(values.scale) })
   writeTree(plan, root)
   const attributes = addAttributes(plan, root)
   writeFileSync(join(scratch, 'password'), PASSWORD, { mode: 0o600 })
