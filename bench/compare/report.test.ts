@@ -29,7 +29,7 @@ const result: BenchResult = {
     load: 0.1,
   },
   versions: { restic: 'restic 0.19.1', holdfast: 'holdfast 0.1.0' },
-  tree: 'version 1',
+  tree: 'version 1, seed 1, scale 1, large 1, 3 files',
   titles: { first: 'first backup, mixed tree' },
   runs: [
     run('first', 'restic', 0, 9000),
@@ -83,6 +83,12 @@ describe('the report', () => {
     expect(toMarkdown({ ...result, runs })).toContain(
       '| 1.50 x | 1.50 x | 100 MB | 410 MB | MISSED |'.replace('| 1.50 x | 1.50 x', '| 1.50 x | 2.25 x'),
     )
+  })
+
+  test('passes no verdict by a tree the bars are not for', () => {
+    const text = toMarkdown({ ...result, tree: 'version 1, seed 1, scale 0.1, large 1, 3 files' })
+    expect(text).toContain('| 100 MB | 410 MB |  |')
+    expect(text).toContain('The bars are for the whole tree')
   })
 
   test('nothing counts against which there is an objection', () => {
