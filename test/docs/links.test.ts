@@ -28,3 +28,31 @@ test('links are found, whatever is around them', () => {
     '[a](a.md) and [b](docs/b.md#part), [c](https://example.org/c.md) [d](#here)\n```\n[e](e.md)\n```\n| [f](f.md) |'
   expect(localLinks(text)).toEqual(['a.md', 'docs/b.md', 'f.md'])
 })
+
+/** Files and folders of the sources that a text names: in backquotes, with a slash or the end of a source file. */
+function namedSources(markdown: string): readonly string[] {
+  return [...markdown.replace(/```[\s\S]*?```/g, '').matchAll(/`([\w./-]+)`/g)]
+    .map((match) => match[1]!)
+    .filter(
+      (name) => (/\.(ts|wasm)$/.test(name) || /^[\w./-]+\/[\w./-]*$/.test(name)) && !name.startsWith('node_modules'),
+    )
+}
+
+test('what ARCHITECTURE.md names is there', () => {
+  const paths = projectFiles(checkout).map((path) => `/${path}`)
+  const built = ['dist/', 'dist/main.js', 'holdfast/engine']
+  const missing = namedSources(readFileSync(join(checkout, 'ARCHITECTURE.md'), 'utf8'))
+    .filter((name) => !built.includes(name))
+    .filter(
+      (name) => !paths.some((path) => path.endsWith(`/${name}`) || path.includes(`/${name.replace(/\/?$/, '/')}`)),
+    )
+  expect(missing).toEqual([])
+})
+
+test('names of sources are found', () => {
+  expect(namedSources('`a.ts` and `docs/b`, `c/`, not `npm test`, `d` or `HOLDFAST_NATIVE=off`')).toEqual([
+    'a.ts',
+    'docs/b',
+    'c/',
+  ])
+})
