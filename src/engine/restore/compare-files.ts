@@ -1,5 +1,6 @@
 import { forEachParallel } from '../../lib/parallel.ts'
 import type { PlainError } from '../../lib/worker-pool.ts'
+import { throwIfInterrupted } from '../storage/interruption.ts'
 import type { DataBlobs } from './data-blobs.ts'
 import type { EntryTable } from './entry-table.ts'
 import type { RestoreThreads } from './restore-threads.ts'
@@ -35,7 +36,7 @@ export async function compareFiles(entries: Iterable<number>, options: Compariso
   const { threads, onFile, onBytes, signal } = options
   const split = new Map<number, SplitFile>()
   await forEachParallel(cutTasks(entries, options, split), threads.count * 2, async ({ parts, bytes }) => {
-    signal?.throwIfAborted()
+    throwIfInterrupted(signal)
     const result = await threads.run({ kind: 'compare', parts: Uint32Array.from(parts) })
     for (const [i, part] of result.parts.entries()) {
       const entry = parts[i * 3]!

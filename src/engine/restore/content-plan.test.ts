@@ -150,9 +150,11 @@ test('a pack is read in pieces that hold every blob, leave large gaps out and st
 })
 
 test('much work in one pack is cut so that threads can share it', () => {
-  const blobs = Array.from({ length: 100 }, () => ({ pack: 0, length: MIB }))
+  const blobs = Array.from({ length: 100 }, (_, i) => ({ pack: 0, length: i < 3 ? 100 : MIB }))
   const { table, content } = makeTable(blobs.map((_, i) => [i]))
   const { tasks, tasksOfShared } = planContent(table, content, makeBlobs(blobs, [0]), 1, new Map())
   expect(tasks).toHaveLength(7)
   expect(tasksOfShared.size).toBe(0)
+  const many = makeTable(Array.from({ length: 10_000 }, (_, i) => [i % 3]))
+  expect(planContent(many.table, many.content, makeBlobs(blobs, [0]), 1, new Map()).tasks.length).toBeGreaterThan(4)
 })

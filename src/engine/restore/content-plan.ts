@@ -5,6 +5,8 @@ import type { EntryTable } from './entry-table.ts'
 const TASK_STORED_BYTES = 16 * 1024 * 1024
 /** or writes this much, as highly compressed and often repeated blobs do, */
 const TASK_WRITTEN_BYTES = 64 * 1024 * 1024
+/** or to this many places: making a file takes its time however small it is, */
+const TASK_PLACES = 2048
 /** or touches this many files of several blobs: all of them may be open at the same time. */
 const TASK_LONG_FILES = 128
 
@@ -181,7 +183,8 @@ function cutTasks(placements: Placements, packs: readonly PackStart[], table: En
     for (let at = start; at < end; at++) {
       const row = placements.row[at]!
       const entry = placements.entry[at]!
-      if (stored >= TASK_STORED_BYTES || written >= TASK_WRITTEN_BYTES || longFiles.size >= TASK_LONG_FILES) {
+      const isFull = stored >= TASK_STORED_BYTES || written >= TASK_WRITTEN_BYTES
+      if (isFull || at - from >= TASK_PLACES || longFiles.size >= TASK_LONG_FILES) {
         cuts.push({ pack, from, to: at })
         from = at
         stored = 0

@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
+  chownSync,
   closeSync,
   existsSync,
   linkSync,
@@ -20,11 +22,12 @@ import { lacks } from '../../../test/support/requirements.ts'
 import { CHEAP_KDF, PASSWORD, scratchFolder } from '../../../test/support/test-repository.ts'
 import type { Id } from '../../lib/id.ts'
 import { randomBytes } from '../../lib/random.ts'
-import { writeAttribute } from '../posix/extended-attributes.ts'
+import { patternSources } from '../archive/filter/pattern.ts'
+import { readAttributes, writeAttribute } from '../posix/extended-attributes.ts'
 import { initRepository } from '../repository/repository.ts'
 import { openMemoryStorage } from '../storage/memory/memory-storage.ts'
 import { planRestore } from './plan.ts'
-import { plannedItems } from './restore-plan.ts'
+import { plannedItems, type RestorePlanOptions } from './restore-plan.ts'
 import { describeFolder, restoreForTest, TreeMaker } from './testing.ts'
 
 const MIB = 1024 * 1024
@@ -72,6 +75,48 @@ describe('restoring over what is there', () => {
     expect(errors).toEqual([])
     expect(describeFolder(scratch.path)).toEqual(right)
     expect(right['/file']).toMatchObject({ mode: '104640', uid: 77, mtime: MTIME_NS })
+  })
+
+  test.skipIf(lacks('root', 'setfacl'))('is not misled by what directories hand down to new files', async () => {
+    using scratch = scratchFolder()
+    const maker = await newMaker()
+    const files = await Promise.all(['a', 'b', 'c'].map((name) => maker.file(name, [name], { mode: 0o664 })))
+    const tree = await maker.finish([...files, await maker.directory('folder', files)])
+    await restoreForTest(maker.repository, tree, scratch.join('plain'))
+    mkdirSync(scratch.join('odd'))
+    chownSync(scratch.join('odd'), 0, 4711)
+    chmodSync(scratch.join('odd'), 0o2775)
+    execFileSync('setfacl', ['-d', '-m', 'u:4712:rwx,g::---,o::---', scratch.join('odd')])
+    const { errors } = await restoreForTest(maker.repository, tree, scratch.join('odd'))
+    expect(errors).toEqual([])
+    expect(describeFolder(scratch.join('odd'))).toEqual(describeFolder(scratch.join('plain')))
+  })
+
+  test.skipIf(lacks('setfattr'))('sets and removes only those extended attributes that are asked for', async () => {
+    using scratch = scratchFolder()
+    const maker = await newMaker()
+    const attribute = (name: string, text: string) => ({ name, value: Buffer.from(text) })
+    const extendedAttributes = [attribute('user.keep', 'new'), attribute('user.other', 'new')]
+    const tree = await maker.finish([await maker.file('file', ['x'], { extendedAttributes })])
+    const attributesWith = async (name: string, options: Partial<RestorePlanOptions>): Promise<unknown> => {
+      mkdirSync(scratch.join(name))
+      const path = scratch.join(name, 'file')
+      writeFileSync(path, 'x')
+      for (const old of ['user.other', 'user.surplus']) writeAttribute(Buffer.from(path), attribute(old, 'old'))
+      const { errors } = await restoreForTest(maker.repository, tree, scratch.join(name), options)
+      expect(errors).toEqual([])
+      return Object.fromEntries(readAttributes(Buffer.from(path)).map((x) => [x.name, Buffer.from(x.value).toString()]))
+    }
+    expect(await attributesWith('all', {})).toEqual({ 'user.keep': 'new', 'user.other': 'new' })
+    expect(await attributesWith('include', { includeXattrs: patternSources(['user.keep', 'user.s*']) })).toEqual({
+      'user.keep': 'new',
+      'user.other': 'old',
+    })
+    expect(await attributesWith('exclude', { excludeXattrs: patternSources(['user.o*', 'user.s*']) })).toEqual({
+      'user.keep': 'new',
+      'user.other': 'old',
+      'user.surplus': 'old',
+    })
   })
 
   test.each([

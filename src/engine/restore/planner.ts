@@ -11,6 +11,7 @@ import type { Repository } from '../repository/repository.ts'
 import type { Tree } from '../repository/tree/decode-tree.ts'
 import { permissionBits } from '../repository/tree/mode.ts'
 import { type ByteString, byteStringToText, isPlainName, type Node } from '../repository/tree/node.ts'
+import { throwIfInterrupted } from '../storage/interruption.ts'
 import { ContentList } from './content-list.ts'
 import type { DataBlobs } from './data-blobs.ts'
 import { listDeletion } from './deletions.ts'
@@ -115,7 +116,7 @@ export class Planner {
         if (subtree === undefined) continue
         if (monotonicMilliseconds() > turnEnds) {
           await setImmediate()
-          this.#options.signal?.throwIfAborted()
+          throwIfInterrupted(this.#options.signal)
           turnEnds = monotonicMilliseconds() + TURN_MS
         }
         const tree = trees.loadAtHand(subtree.id) ?? (await this.#loadTree(trees, subtree))
@@ -193,7 +194,7 @@ export class Planner {
     try {
       return await trees.load(subtree.id)
     } catch (error) {
-      this.#options.signal?.throwIfAborted()
+      throwIfInterrupted(this.#options.signal)
       this.#report(subtree.path, error as Error)
       return undefined
     }
