@@ -1,5 +1,5 @@
 import type { Worker } from 'node:worker_threads'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { checkRepository } from '../../src/engine/repository/check/check.ts'
 import { initRepository, openRepository, type Repository } from '../../src/engine/repository/repository.ts'
 import type { StoredSnapshot } from '../../src/engine/repository/snapshot.ts'
@@ -141,7 +141,12 @@ describe('an error of the storage at any call', () => {
     const counted = withFaults(histories[2], [])
     await (await openRepository(counted, { password: PASSWORD })).loadIndex()
     openingCalls = counted.calls.length
-    return () => scratch[Symbol.dispose]()
+    // A migration that fails leaves a copy of the config among the temporary files.
+    vi.stubEnv('TMPDIR', scratch.path)
+    return () => {
+      vi.unstubAllEnvs()
+      scratch[Symbol.dispose]()
+    }
   })
 
   async function startOf(victim: Victim): Promise<{ readonly image: Storage; readonly before: StoredSnapshot[] }> {
