@@ -13,7 +13,7 @@ import type { PackEntry } from '../pack/header.ts'
 import type { Repository } from '../repository.ts'
 import type { Report } from './finding.ts'
 
-/** Index files that list a pack, and the different lists they give. */
+/** Index files that list a pack, and the different lists they give: SHA-256 of their rows ascending by offset. */
 export interface PackListings {
   readonly files: Id[]
   readonly contents: Set<string>
@@ -66,14 +66,15 @@ export async function readIndexes(
 
 /**
  * Reads the index anew and makes it the index of `repository`. Reports what cannot be read and packs that are listed twice, differently, or
- * with both types of blob. False when a file was damaged: what builds on the index would then report the consequences rather than the cause.
+ * with both types of blob. Returns what is listed; undefined when a file was damaged: what builds on the index would then report the
+ * consequences rather than the cause.
  */
 export async function checkIndex(
   repository: Repository,
   report: Report,
   progress: Progress,
   signal?: AbortSignal,
-): Promise<boolean> {
+): Promise<ReadonlyMap<Id, PackListings> | undefined> {
   const { index, files, unreadable, byPack } = await readIndexes(repository, progress, signal)
   repository.useIndex(index, files)
   for (const [name, error] of unreadable)
@@ -87,7 +88,7 @@ export async function checkIndex(
     })
   reportListings(byPack, report)
   reportMixedPacks(index, report)
-  return unreadable.size === 0
+  return unreadable.size === 0 ? byPack : undefined
 }
 
 function collect(packs: Map<Id, PackEntry[]>, { pack, blobs }: IndexedPack): void {

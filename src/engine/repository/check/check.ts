@@ -5,12 +5,12 @@ import type { Repository } from '../repository.ts'
 import type { StoredSnapshot } from '../snapshot.ts'
 import { checkIndex } from './check-index.ts'
 import { checkKeyFiles } from './check-key-files.ts'
-import { checkPackFiles } from './check-pack-files.ts'
+import { checkPackFiles, listPacks } from './check-pack-files.ts'
 import { checkSnapshots } from './check-snapshots.ts'
 import { type CheckedTrees, checkTrees } from './check-trees.ts'
 import { choosePacks, type PackSubset } from './choose-packs.ts'
+import { DataCheck } from './data-check.ts'
 import type { Finding, FindingKind, Report } from './finding.ts'
-import { PackReaders } from './pack-readers.ts'
 
 export interface CheckOptions {
   /** Packs to read whole and verify; none by default. */
@@ -65,40 +65,43 @@ const brokenPackKinds: ReadonlySet<FindingKind> = new Set([
  * @throws HoldfastError HF_INTERRUPTED, storage errors while listing
  */
 export async function checkRepository(repository: Repository, options: CheckOptions): Promise<CheckResult> {
-  const { read, select, progress, signal } = options
+  const { read, select, threads, progress, signal } = options
   const findings: Finding[] = []
   const report: Report = (finding) => {
     findings.push(finding)
     options.onFinding?.(finding)
   }
-  // Threads take a while to start, in which the index can be loaded.
-  await using readers = read && new PackReaders(repository, options.threads)
+  await using data = read && new DataCheck(repository, { threads, report, progress, signal })
+  const present = await listPacks(repository, signal)
+  let chosen: ReadonlyMap<Id, number> = new Map()
+  const begin = (all: ReadonlyMap<Id, number>): void => {
+    if (!read) return
+    chosen = choosePacks(all, read)
+    progress.note(describeReading(read, chosen, all, select !== undefined))
+    data?.begin(chosen)
+  }
+  // Which packs these are does not depend on the index, so that all processors are busy while it is loaded.
+  const beginsEarly = !select && (read?.kind === 'all' || read?.kind === 'part')
+  if (beginsEarly) begin(present)
+
   await checkKeyFiles(repository, report, signal)
   // Before the index: what was backed up before the list was taken is in the index files read after it.
   const intact = await checkSnapshots(repository, report, signal)
   const snapshots = select ? select(intact) : intact
   progress.note('load indexes')
-  const indexIsWhole = await checkIndex(repository, report, progress, signal)
+  const listings = await checkIndex(repository, report, progress, signal)
   let trees: CheckedTrees | undefined
-  let chosen: ReadonlyMap<Id, number> = new Map()
-  if (indexIsWhole) {
+  if (listings) {
+    data?.useIndex(listings)
+    const isListed = ([id]: readonly [Id, number]): boolean => listings.has(id)
     progress.note('check all packs')
-    const sizes = await checkPackFiles(repository, report, signal)
+    await checkPackFiles(repository, present, report, signal)
+    if (!beginsEarly && !select) begin(new Map([...present].filter(isListed)))
     progress.note('check snapshots, trees and blobs')
-    const walk = (): Promise<CheckedTrees> => checkTrees(repository, snapshots, report, progress, signal)
-    if (select) trees = await walk()
-    if (read) {
-      const inQuestion = trees ? packsInUse(repository, sizes, trees) : sizes
-      chosen = choosePacks(inQuestion, read)
-      progress.note(describeReading(read, chosen, inQuestion, select !== undefined))
-    }
-    const reading = readers?.read(chosen, report, progress, signal)
-    // Reading goes on by itself while this thread walks the trees.
-    const walking = trees ?? walk()
-    const [readResult, walkResult] = await Promise.allSettled([reading, walking])
-    if (readResult.status === 'rejected') throw readResult.reason
-    if (walkResult.status === 'rejected') throw walkResult.reason
-    trees = walkResult.value
+    trees = await checkTrees(repository, snapshots, report, progress, signal)
+    if (select) begin(packsInUse(repository, present, trees))
+    await data?.finish()
+    chosen = new Map([...chosen].filter(isListed))
   }
   return {
     ...summarise(findings),
@@ -107,8 +110,8 @@ export async function checkRepository(repository: Repository, options: CheckOpti
       trees: trees?.trees ?? 0,
       packs: repository.index.packCount,
       blobs: repository.index.count,
-      packsRead: chosen.size,
-      bytesRead: totalOf(chosen),
+      packsRead: listings ? chosen.size : 0,
+      bytesRead: listings ? totalOf(chosen) : 0,
     },
   }
 }
@@ -118,7 +121,11 @@ function packsInUse(
   sizes: ReadonlyMap<Id, number>,
   trees: CheckedTrees,
 ): ReadonlyMap<Id, number> {
-  return new Map([...sizes].filter(([id]) => trees.packsInUse[index.packFacts(id)!.number] === 1))
+  const isInUse = (id: Id): boolean => {
+    const facts = index.packFacts(id)
+    return facts !== undefined && trees.packsInUse[facts.number] === 1
+  }
+  return new Map([...sizes].filter(([id]) => isInUse(id)))
 }
 
 function describeReading(

@@ -1,35 +1,34 @@
 import { availableParallelism } from 'node:os'
 import type { Id } from '../../../lib/id.ts'
-import type { Progress } from '../../../lib/progress.ts'
 import { type PlainError, plainError, WorkerPool, workerModule } from '../../../lib/worker-pool.ts'
 import { sha256Calibration } from '../../kernels/sha256.ts'
 import { interruption, throwIfInterrupted } from '../../storage/interruption.ts'
 import type { Repository } from '../repository.ts'
-import type { Report } from './finding.ts'
 import { PackChecker } from './pack-checker.ts'
-import { PackQueue } from './pack-queue.ts'
-import { groupRows, PackRows } from './pack-rows.ts'
+import type { PackQueue } from './pack-queue.ts'
 import type { PackOutcome, ReadNotice, ReadTask, ReadThreadData } from './read-messages.ts'
-import { checkTwice } from './read-twice.ts'
-import { reportOutcome } from './report-outcome.ts'
+import { readTwice } from './read-twice.ts'
 
-/** Each thread keeps some 25 MB. */
+/** Each thread keeps some 20 MB. */
 const MAX_THREADS = 8
 
 type FetchNotice = Extract<ReadNotice, { kind: 'fetch' }>
 
+/** Gets what became of each pack, in no particular order. */
+export type OnOutcome = (pack: Id, outcome: PackOutcome) => void
+
 /** One reading of many packs, as far as it has come. */
 interface Reading {
   readonly queue: PackQueue
+  readonly onOutcome: OnOutcome
   /** By place in the queue: why the storage could not bring something. */
   readonly fetchErrors: Map<number, PlainError>
-  readonly settle: (outcome: PackOutcome) => void
   readonly signal: AbortSignal | undefined
 }
 
 /**
- * Reads whole packs and verifies them, on threads which start with the object: make it before there is something to read, and close it
- * in any case. With 0 threads the calling one does the work.
+ * Reads whole packs and verifies them, on threads which start with the object: make it before there is something to read, and dispose of
+ * it in any case. With 0 threads the calling one does the work.
  */
 export class PackReaders implements AsyncDisposable {
   readonly #repository: Repository
@@ -52,31 +51,17 @@ export class PackReaders implements AsyncDisposable {
   }
 
   /**
-   * Reads packs (id and size of the file; each of them in the index of the repository) and reports everything in them that is not as it
-   * should be. Goes on by itself while the calling thread is busy with something else.
+   * Reads all packs of a queue. Goes on by itself while the calling thread is busy with something else.
+   * @throws HoldfastError HF_INTERRUPTED, also when the queue was stopped
    */
-  async read(
-    packs: ReadonlyMap<Id, number>,
-    report: Report,
-    progress: Progress,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async read(queue: PackQueue, onOutcome: OnOutcome, signal: AbortSignal | undefined): Promise<void> {
     throwIfInterrupted(signal)
-    if (packs.size === 0) return
-    const queue = PackQueue.of(packs, this.#repository.index)
-    const step = progress.step('packs', queue.count)
-    const fetchErrors = new Map<number, PlainError>()
-    const settle = (outcome: PackOutcome): void => {
-      // The main thread knows why it could not fetch something; the thread that asked for it does not.
-      const error = fetchErrors.get(outcome.pack) ?? outcome.error
-      reportOutcome(queue.get(outcome.pack).id, { ...outcome, ...(error ? { error } : {}) }, report)
-      step.add()
-    }
-    const reading = { queue, fetchErrors, settle, signal }
+    const reading = { queue, onOutcome, fetchErrors: new Map(), signal }
+    this.#reading = reading
     const cancel = (): void => queue.stop()
     signal?.addEventListener('abort', cancel, { once: true })
     try {
-      if (this.#pool) await this.#readOnThreads(this.#pool, reading)
+      if (this.#pool) await this.#pool.runOnEach(queue.memory)
       else await this.#readHere(reading)
       throwIfInterrupted(signal)
     } catch (error) {
@@ -84,33 +69,35 @@ export class PackReaders implements AsyncDisposable {
     } finally {
       signal?.removeEventListener('abort', cancel)
     }
-    step.done()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool?.close()
   }
 
-  async #readOnThreads(pool: WorkerPool<ReadTask, undefined, ReadNotice>, reading: Reading): Promise<void> {
-    this.#reading = reading
-    await pool.runOnEach({ rows: groupRows(this.#repository.index), queue: reading.queue.memory })
-  }
-
-  async #readHere({ queue, settle, signal }: Reading): Promise<void> {
-    const { index, cipher, storage } = this.#repository
-    const checker = new PackChecker(new PackRows(groupRows(index)), cipher)
+  async #readHere({ queue, onOutcome, signal }: Reading): Promise<void> {
+    const { cipher, storage } = this.#repository
+    const checker = new PackChecker(cipher)
     for (let place = queue.take(); place !== undefined; place = queue.take()) {
-      const outcome = await checkTwice(checker, queue.get(place), place, ({ id }, range) =>
-        storage.get({ kind: 'data', name: id }, range, { signal }),
+      const pack = queue.get(place)
+      const outcome = await readTwice(
+        () => checker.inspect(pack),
+        (window) => storage.get({ kind: 'data', name: pack.id }, window, { signal }),
       )
-      settle(outcome)
+      onOutcome(pack.id, outcome)
     }
   }
 
   #receive(notice: ReadNotice): void {
     if (!this.#reading) return
-    if (notice.kind === 'outcome') this.#reading.settle(notice.outcome)
-    else void this.#fetch(notice, this.#reading)
+    if (notice.kind === 'fetch') {
+      void this.#fetch(notice, this.#reading)
+      return
+    }
+    const { queue, fetchErrors, onOutcome } = this.#reading
+    const { pack, outcome } = notice
+    // The main thread knows why it could not fetch something; the thread that asked for it does not.
+    onOutcome(queue.get(pack).id, { ...outcome, error: fetchErrors.get(pack) ?? outcome.error })
   }
 
   /** Fills the memory a thread is waiting for. Never fails: the thread is told. */

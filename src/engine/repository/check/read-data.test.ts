@@ -294,10 +294,24 @@ describe('storage that fails', () => {
   })
 
   test.each([0, 1])('to bring the right bytes at first is told apart from damage (%i threads)', async (threads) => {
-    const { repository, pack } = await openWith(fails({ times: 1, effect: { type: 'flip', bit: 200 } }))
+    const { repository, pack } = await openWith(
+      // The first call brings the header, the second the whole.
+      fails({ call: 2, times: 1, effect: { type: 'flip', bit: 200 } }),
+    )
     const [finding, ...others] = await read(repository, threads)
     expect(others).toEqual([])
     expect(finding).toMatchObject({ kind: 'pack-passing-failure', object: { id: pack } })
     expect(finding!.details).toContainEqual(expect.stringContaining(idOf('the first')))
+  })
+
+  test.each([0, 1])('to bring the right header twice is told apart from damage (%i threads)', async (threads) => {
+    const inHeader = {
+      type: 'flip',
+      bit: craftPack(await newMemoryRepository(), blobs).bytes.length * 8 - 100,
+    } as const
+    const { repository, pack } = await openWith(fails({ times: 2, effect: inHeader }))
+    expect(await read(repository, threads)).toMatchObject([
+      { kind: 'pack-passing-failure', object: { id: pack }, details: [expect.stringMatching(/^pack header: /)] },
+    ])
   })
 })

@@ -2,16 +2,15 @@ import type { PlainError } from '../../../lib/worker-pool.ts'
 import type { MasterKey } from '../../kernels/cipher.ts'
 import type { Sha256Choice } from '../../kernels/sha256.ts'
 import type { StorageProperties } from '../../storage/storage.ts'
-import type { PackRowsMemory } from './pack-rows.ts'
 
 /** The packs to read, in shared memory: threads help themselves, so that none waits for the main thread, which may be busy. */
 export interface PackQueueMemory {
   /** 32 bytes each. */
   readonly ids: SharedArrayBuffer
-  /** Numbers in the index, 32 bits each. */
-  readonly numbers: SharedArrayBuffer
   /** File sizes, 64-bit floats. */
   readonly sizes: SharedArrayBuffer
+  /** A byte each: 1 for those that need not be read after all. */
+  readonly dropped: SharedArrayBuffer
   /** Two 32-bit words: the next pack nobody has taken, and 1 when all shall stop. */
   readonly control: SharedArrayBuffer
 }
@@ -25,23 +24,21 @@ export interface ReadThreadData {
 }
 
 /** Work on the queue until it is empty. */
-export interface ReadTask {
-  readonly rows: PackRowsMemory
-  readonly queue: PackQueueMemory
-}
+export type ReadTask = PackQueueMemory
 
 /** What became of a pack. */
 export interface PackOutcome {
-  /** In the queue. */
-  readonly pack: number
   readonly verdict: 'intact' | 'damaged' | 'passing-failure' | 'unreadable'
   readonly problems: readonly string[]
+  /** SHA-256 of the rows its header lists; undefined when the header could not be read. */
+  readonly listing?: string | undefined
   /** Why it is unreadable. */
-  readonly error?: PlainError
+  readonly error?: PlainError | undefined
 }
 
+/** `pack` is the place in the queue. */
 export type ReadNotice =
-  | { readonly kind: 'outcome'; readonly outcome: PackOutcome }
+  | { readonly kind: 'outcome'; readonly pack: number; readonly outcome: PackOutcome }
   /** A thread sleeps on `done` (0 waiting, 1 filled, 2 failed) until the main thread has filled `target` from `offset` of the pack on. */
   | {
       readonly kind: 'fetch'

@@ -2,7 +2,7 @@ import { HoldfastError } from '../../../lib/errors.ts'
 import { ID_BYTES, type Id } from '../../../lib/id.ts'
 import { CRYPTO_OVERHEAD_BYTES } from '../../kernels/cipher.ts'
 import type { BlobType } from '../blob.ts'
-import { BlobRows } from './blob-rows.ts'
+import { BlobRows, BlobRowsBuilder, entriesOf } from './blob-rows.ts'
 
 /**
  * The list of blobs at the end of a pack (restic's format, "Pack Format"): per blob a type byte, the stored length, for compressed blobs
@@ -22,6 +22,9 @@ export const MAX_PACK_ENTRIES: number = Math.floor((MAX_HEADER_BYTES - PACK_FRAM
 
 /** The smallest possible pack: one empty uncompressed blob and the frame. */
 export const MIN_PACK_BYTES: number = PLAIN_ENTRY_BYTES + PACK_FRAME_BYTES
+
+/** Offsets are 32-bit numbers wherever they are stored. */
+const MAX_OFFSET = 0xffff_ffff
 
 export interface PackEntry {
   readonly type: BlobType
@@ -64,27 +67,30 @@ export function encodeHeader(rows: Uint8Array): Uint8Array {
  * Reads a plaintext header. `pack` is for messages.
  * @throws HoldfastError HF_PACK_DAMAGED when it is not a whole number of known entries.
  */
-export function decodeHeader(header: Uint8Array, pack: Id): PackEntry[] {
+export const decodeHeader = (header: Uint8Array, pack: Id): PackEntry[] => entriesOf(decodeHeaderRows(header, pack))
+
+/** The same as rows, without an object for each blob. */
+export function decodeHeaderRows(header: Uint8Array, pack: Id): Uint8Array {
   const bytes = Buffer.from(header.buffer, header.byteOffset, header.byteLength)
-  const entries: PackEntry[] = []
+  const rows = new BlobRowsBuilder()
   let offset = 0
   let at = 0
   while (at < bytes.length) {
     const kind = bytes[at]!
     const size = kind >= 2 ? COMPRESSED_ENTRY_BYTES : PLAIN_ENTRY_BYTES
-    if (kind > 3) throw damaged(pack, `entry ${entries.length} has the unknown type ${kind}`)
+    if (kind > 3) throw damaged(pack, `entry ${rows.count} has the unknown type ${kind}`)
     if (at + size > bytes.length) throw damaged(pack, 'the header ends in the middle of an entry')
     const length = bytes.readUInt32LE(at + 1)
     const uncompressedLength = kind >= 2 ? bytes.readUInt32LE(at + 5) : 0
-    if (length < CRYPTO_OVERHEAD_BYTES) throw damaged(pack, `entry ${entries.length} is too short to be sealed`)
+    if (length < CRYPTO_OVERHEAD_BYTES) throw damaged(pack, `entry ${rows.count} is too short to be sealed`)
     if (kind >= 2 && uncompressedLength === 0)
-      throw damaged(pack, `entry ${entries.length} claims an empty compressed blob`)
-    const id = bytes.toString('hex', at + size - ID_BYTES, at + size)
-    entries.push({ type: kind & 1 ? 'tree' : 'data', id, offset, length, uncompressedLength })
+      throw damaged(pack, `entry ${rows.count} claims an empty compressed blob`)
+    if (offset > MAX_OFFSET) throw damaged(pack, `entry ${rows.count} lies beyond the largest offset`)
+    rows.append(kind & 1 ? 'tree' : 'data', bytes, at + size - ID_BYTES, offset, length, uncompressedLength)
     offset += length
     at += size
   }
-  return entries
+  return rows.take()
 }
 
 /**
