@@ -4,10 +4,7 @@ import { differences } from '../golden/differences.ts'
 import { compareRecordings, playScenario, readRecordings } from '../support/golden.ts'
 import { resticScenarios } from '../support/restic-cases.ts'
 
-/** Those whose commands are all there. */
-const ready = resticScenarios.filter(({ name }) => ['init', 'backup', 'restore'].includes(name))
-
-test.for(ready)('does and prints what restic 0.19.1 does: $name', { timeout: 240_000 }, async (scenario) => {
+test.concurrent.for(resticScenarios)('does and prints what restic 0.19.1 does: $name', { timeout: 240_000 }, async (scenario) => {
   const recordings = new Map(readRecordings(scenario.name).map((recording) => [recording.name, recording]))
   const expected = differences[scenario.name] ?? {}
   const report: string[] = []

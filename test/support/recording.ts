@@ -132,6 +132,7 @@ const rules: readonly (readonly [RegExp, string])[] = [
   [/[\d.]+(ns|µs|ms|m?[\d.]*s) ago/g, '<duration> ago'],
   [/\d+(\.\d+)? ([KMGT]i)?B\b/g, '<size>'],
   [/\bPID \d+/g, 'PID <number>'],
+  [/\bprocess \d+ of \S+ on /g, 'process <number> of <user> on '],
   [/\((UID) \d+, (GID) \d+\)/g, '(UID <number>, GID <number>)'],
   [/(?<=prefix \\?")[0-9a-f](?=\\?")/g, '<prefix>'],
   // Which files are hit depends on how blobs came to lie in packs.
