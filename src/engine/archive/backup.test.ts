@@ -107,7 +107,7 @@ describe('a backup', () => {
       let read = 0
       const observer: BackupObserver = {
         onError: () => expect.fail('an error'),
-        onStarted: (path) => path.endsWith('/') || read++,
+        onFileStarted: () => read++,
       }
       const parent = first.snapshot!
       const second = await backUp(repository, 'data', { parent, observer })
