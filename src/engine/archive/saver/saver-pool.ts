@@ -167,9 +167,10 @@ export class SaverPool {
   }
 
   async close(): Promise<void> {
+    // The threads first: one that still reads must not find another file behind the number of its descriptor.
+    await this.#pool.close()
     for (const large of this.#large.values()) closeSync(large.fd)
     this.#large.clear()
-    await this.#pool.close()
   }
 
   #hasRoom(): boolean {
