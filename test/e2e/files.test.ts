@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,7 +9,7 @@ import { describeFolder } from '../../src/engine/restore/testing.ts'
 import { randomBytes } from '../../src/lib/random.ts'
 import { makeOddFolder } from '../support/odd-folder.ts'
 import { type OurWorld, ourWorld } from '../support/our-world.ts'
-import type { ProgramWorld } from '../support/program-world.ts'
+import type { ProgramWorld, RunResult } from '../support/program-world.ts'
 import { lacks } from '../support/requirements.ts'
 import { expectResticContent, reopen, restic } from '../support/test-repository.ts'
 
@@ -124,12 +125,38 @@ async function storedBytes(world: OurWorld): Promise<number> {
   return (await world.files('data')).reduce((sum, id) => sum + statSync(world.packFile(id)).size, 0)
 }
 
-test('bytes come out of dump and ls as they are stored', async () => {
+test('without native calls a backup says what is missing, once, and does the rest', { timeout: 60_000 }, async () => {
+  await using world = await ourWorld()
+  await world.must(['init'])
+  const environment = { HOLDFAST_NATIVE: 'off' }
+  const { exitCode, stderr } = await world.run(['backup', 'tree'], { environment })
+  expect(exitCode).toBe(0)
+  expect(stderr.toString().trimEnd().split('\n')).toEqual([expect.stringMatching(/^Warning: .*extended attributes/)])
+  await world.must(['restore', 'latest', '--target', 'out'], { environment })
+  expect(readFileSync(world.path('out', 'tree', 'big.bin')).equals(readFileSync(world.path('tree', 'big.bin')))).toBe(
+    true,
+  )
+})
+
+test('bytes go in by arguments and come out of dump and ls as they are', { timeout: 60_000 }, async () => {
   await using world = await ourWorld()
   await world.must(['init'])
   const content = randomBytes(3 << 20)
   const name = Buffer.from('bad\xff\x01name', 'latin1')
   writeFileSync(Buffer.concat([Buffer.from(`${world.path('tree')}/`), name]), content)
+  // A shell hands over what no string of ours can.
+  const shell = (script: string): Promise<RunResult> => {
+    const child = spawn('sh', ['-c', script, world.program[0]!], {
+      cwd: world.folder,
+      env: world.environment(),
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+    return world.finish(child)
+  }
+  const named = await shell(`exec "$0" backup "$(printf 'tree/bad\\377\\001name')"`)
+  expect(named.exitCode, named.stderr.toString()).toBe(0)
+  const dumped = await shell(`exec "$0" dump latest "$(printf '/tree/bad\\377\\001name')"`)
+  expect(dumped.stdout.equals(content), dumped.stderr.toString()).toBe(true)
   await world.must(['backup', 'tree'])
   const listing = await world.run(['ls', '-q', 'latest'])
   expect(listing.stdout.includes(Buffer.concat([Buffer.from('\n/tree/'), name, Buffer.from('\n')]))).toBe(true)

@@ -58,7 +58,8 @@ async function backUpFiles(context: CommandContext, options: BackupOptions, args
   try {
     const names = `[${targets.map(byteStringToText).join(' ')}]`
     const { errors } = await backUp(context, options, absolutePaths(targets), async (start) => {
-      for (const feature of missingFeatures()) start.report.warn(`on this machine ${feature}`)
+      const missing = missingFeatures()
+      if (missing.length > 0) start.report.warn(`without native calls (the package koffi): ${missing.join('; ')}`)
       const scan = options.noScan ? undefined : startScan(start.report, targets, selector)
       if (scan !== undefined) output.detail(`start scan on ${names}`)
       output.detail(`start backup on ${names}`)

@@ -1,9 +1,11 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { toByteString } from '../../engine/archive/filter/index.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { dumpEntries, fileContent, findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
 import { writeTar, writeZip } from '../../engine/restore/dump/index.ts'
 import { resolveFolder } from '../../engine/restore/snapshot-folder.ts'
 import { HoldfastError } from '../../lib/errors.ts'
+import { argumentBytes } from '../argument-bytes.ts'
 import type { Command } from '../command.ts'
 import type { CommandContext } from '../context.ts'
 import { type DumpOptions, dumpDescription } from '../descriptions/dump.ts'
@@ -19,7 +21,7 @@ export const dumpCommand: Command<DumpOptions> = {
       const { snapshot, subfolder } = await chooseSnapshot(repository, reference!, options, signal)
       await repository.loadIndex(signal)
       const root = await resolveFolder(repository, treeOf(snapshot), textToByteString(subfolder), signal)
-      const source = await findDumpSource(repository, root, textToByteString(path!), signal)
+      const source = await findDumpSource(repository, root, toByteString(argumentBytes(path!)), signal)
       if (source.kind === 'folder' && options.target === undefined && context.terminal.outputIsTerminal)
         throw new HoldfastError('HF_USAGE', 'an archive is not for a terminal', {
           hint: 'redirect the output, or write to a file with --target',

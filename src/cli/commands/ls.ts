@@ -1,6 +1,8 @@
+import { toByteString } from '../../engine/archive/filter/index.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { listSnapshot, sortListing } from '../../engine/restore/browse/list.ts'
 import { resolveFolder } from '../../engine/restore/snapshot-folder.ts'
+import { argumentBytes } from '../argument-bytes.ts'
 import type { Command } from '../command.ts'
 import { type LsOptions, lsDescription } from '../descriptions/ls.ts'
 import { jsonListing, type ListingPrinter, ncduListing, sortedListing, textListing } from '../output/listing.ts'
@@ -17,7 +19,11 @@ export const lsCommand: Command<LsOptions> = {
       const tree = await resolveFolder(repository, treeOf(snapshot), textToByteString(subfolder), signal)
       const printer = printerOf(context.output, options, folders)
       printer.begin({ ...snapshot, tree })
-      const listing = { folders: folders.map(textToByteString), recursive: options.recursive, signal }
+      const listing = {
+        folders: folders.map((folder) => toByteString(argumentBytes(folder))),
+        recursive: options.recursive,
+        signal,
+      }
       await listSnapshot(repository, tree, listing, printer)
       printer.end()
       return 0
