@@ -74,10 +74,11 @@ export async function checkRepository(repository: Repository, options: CheckOpti
   await using data = read && new DataCheck(repository, { threads, report, progress, signal })
   const present = await listPacks(repository, signal)
   let chosen: ReadonlyMap<Id, number> = new Map()
+  let reading = ''
   const begin = (all: ReadonlyMap<Id, number>): void => {
     if (!read) return
     chosen = choosePacks(all, read)
-    progress.note(describeReading(read, chosen, all, select !== undefined))
+    reading = describeReading(read, chosen, all, select !== undefined)
     data?.begin(chosen)
   }
   // Which packs these are does not depend on the index, so that all processors are busy while it is loaded.
@@ -100,7 +101,10 @@ export async function checkRepository(repository: Repository, options: CheckOpti
     progress.note('check snapshots, trees and blobs')
     trees = await checkTrees(repository, snapshots, report, progress, signal)
     if (select) begin(packsInUse(repository, present, trees))
-    await data?.finish()
+    if (data) {
+      progress.note(reading)
+      await data.finish()
+    }
     chosen = new Map([...chosen].filter(isListed))
   }
   return {

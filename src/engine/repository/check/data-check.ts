@@ -34,7 +34,9 @@ export class DataCheck implements AsyncDisposable {
   #sizes: ReadonlyMap<Id, number> = new Map()
   #queue: PackQueue | undefined
   #reading: Promise<PromiseSettledResult<void>> | undefined
+  /** Shown only once nothing else is: people look at one thing at a time. */
   #step: ProgressStep | undefined
+  #settled = 0
 
   constructor(repository: Repository, options: DataCheckOptions) {
     this.#repository = repository
@@ -46,7 +48,6 @@ export class DataCheck implements AsyncDisposable {
   begin(packs: ReadonlyMap<Id, number>): void {
     this.#sizes = packs
     this.#queue = PackQueue.of(packs)
-    this.#step = this.#options.progress.step('packs', packs.size)
     const onOutcome = (pack: Id, outcome: PackOutcome): void => {
       if (this.#listings) this.#settle(pack, outcome, this.#listings)
       else this.#early.push([pack, outcome])
@@ -65,10 +66,13 @@ export class DataCheck implements AsyncDisposable {
 
   /** Resolves when all is read and reported. `useIndex` must have been called. */
   async finish(): Promise<void> {
+    this.#step = this.#options.progress.step('packs', this.#sizes.size)
+    this.#step.add(this.#settled)
     const result = await this.#reading
+    this.#reading = undefined
     if (result?.status === 'rejected') throw result.reason
     if (this.#suspects.size > 0) await this.#checkSuspects()
-    this.#step?.done()
+    this.#step.done()
   }
 
   /** Ends reading, if it is going on, without any more results. */
@@ -80,6 +84,7 @@ export class DataCheck implements AsyncDisposable {
   }
 
   #settle(pack: Id, outcome: PackOutcome, listings: ReadonlyMap<Id, PackListings>): void {
+    this.#settled++
     this.#step?.add()
     const listed = listings.get(pack)
     if (!listed) return
