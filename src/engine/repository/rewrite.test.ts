@@ -216,7 +216,7 @@ describe('rewriting', () => {
     expect(error.message).toMatch(
       /^unable to rewrite snapshot [0-9a-f]{8}: directory "\/": cannot encode tree without losing/,
     )
-    expect((await stored()).map(({ tags }) => tags)).toEqual([['a'], ['a', 'rewrite'], [], []])
+    expect((await stored()).map(({ tags }) => tags.join()).sort()).toEqual(['', '', 'a', 'a,rewrite'])
   })
 
   test('that fails anywhere leaves every snapshot whole, and can be repeated', async () => {

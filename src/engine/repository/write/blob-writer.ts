@@ -44,6 +44,8 @@ export class BlobWriter {
   readonly #packs: Readonly<Record<BlobType, PackWriter>>
   readonly #signal: AbortSignal | undefined
   #turn: Promise<unknown> = Promise.resolve()
+  /** Blobs that were in a pack which could not be stored are lost: nothing may be flushed as if they were not. */
+  #failure: { readonly error: unknown } | undefined
 
   constructor(repository: Repository, signal?: AbortSignal) {
     this.repository = repository
@@ -105,7 +107,10 @@ export class BlobWriter {
       await this.repository.storage.put({ kind: 'data', name: pack.id }, pack.bytes, { signal: this.#signal })
     } catch (error) {
       // The name is the hash of the content: what is there is this pack, from an earlier try.
-      if (!isHoldfastError(error, 'HF_STORAGE_EXISTS')) throw error
+      if (!isHoldfastError(error, 'HF_STORAGE_EXISTS')) {
+        this.#failure ??= { error }
+        throw error
+      }
     }
     await this.packStored({ ...pack, sizeBytes: pack.bytes.length })
   }
@@ -118,7 +123,10 @@ export class BlobWriter {
     await this.index.add({ pack: pack.id, rows: pack.rows })
   }
 
-  /** Stores what is not yet a full pack, then the index. Nothing may refer to a saved blob before this. */
+  /**
+   * Stores what is not yet a full pack, then the index. Nothing may refer to a saved blob before this. Once a pack could not be stored, this
+   * and all saving fail.
+   */
   async flush(): Promise<void> {
     await this.#inTurn(async () => {
       for (const type of blobTypes) if (!this.#packs[type].isEmpty) await this.storePack(this.#packs[type].finish())
@@ -148,7 +156,10 @@ export class BlobWriter {
 
   /** Pack memory is one; whoever fills it waits until a full pack is stored. */
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work)
+    const turn = this.#turn.then(() => {
+      if (this.#failure) throw this.#failure.error
+      return work()
+    })
     this.#turn = turn.catch(() => undefined)
     return await turn
   }
