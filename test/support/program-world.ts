@@ -130,10 +130,14 @@ export class ProgramWorld {
     repository = 'repository',
   ): Promise<readonly string[]> {
     const entries = await readdir(this.path(repository, type), { recursive: true, withFileTypes: true })
-    return entries
-      .filter((entry) => entry.isFile())
-      .map(({ name }) => name)
-      .sort()
+    return (
+      entries
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => name)
+        // Not those that are still being written.
+        .filter((name) => /^[0-9a-f]{64}$/.test(name))
+        .sort()
+    )
   }
 
   /** The file of a pack. */
