@@ -9,7 +9,7 @@ import {
   selectSnapshots,
 } from '../engine/repository/snapshot-filter.ts'
 import { loadSnapshot, loadSnapshots } from '../engine/repository/snapshots.ts'
-import { HoldfastError } from '../lib/errors.ts'
+import { HoldfastError, isHoldfastError } from '../lib/errors.ts'
 import { type Id, shortId } from '../lib/id.ts'
 import { chosenHosts, type SnapshotFilterOptions } from './options/snapshot-filter.ts'
 import type { Output } from './output/output.ts'
@@ -37,9 +37,21 @@ export async function chooseSnapshot(
 ): Promise<{ readonly snapshot: StoredSnapshot; readonly subfolder: string }> {
   const { name, subfolder } = parseSnapshotReference(reference)
   if (name === 'latest')
-    return resolveSnapshot(await loadSnapshots(repository, { signal }), reference, snapshotFilter(options))
+    return resolveSnapshot(await loadAllSnapshots(repository, signal), reference, snapshotFilter(options))
   const id = resolveSnapshotId(await repository.list('snapshot', signal), name)
   return { snapshot: await loadSnapshot(repository, id, signal), subfolder }
+}
+
+async function loadAllSnapshots(repository: Repository, signal: AbortSignal): Promise<readonly StoredSnapshot[]> {
+  try {
+    return await loadSnapshots(repository, { signal })
+  } catch (error) {
+    if (!isHoldfastError(error, 'HF_DATA_DAMAGED', 'HF_CRYPTO_AUTH')) throw error
+    throw new HoldfastError(error.code, `nobody can tell which snapshot is the latest: ${error.message}`, {
+      cause: error,
+      hint: 'name the one you want by its id; "holdfast snapshots" lists those that can be read',
+    })
+  }
 }
 
 /**

@@ -1,6 +1,4 @@
 import type { StoredSnapshot } from '../../engine/repository/snapshot.ts'
-import { resolveSnapshot } from '../../engine/repository/snapshot-filter.ts'
-import { loadSnapshots } from '../../engine/repository/snapshots.ts'
 import { byteStringToText, textToByteString } from '../../engine/repository/tree/node.ts'
 import { type DiffCounts, type DiffStatistics, diffTrees } from '../../engine/restore/browse/diff.ts'
 import { resolveFolder } from '../../engine/restore/snapshot-folder.ts'
@@ -14,7 +12,7 @@ import { jsonLine } from '../output/json.ts'
 import { LineWriter } from '../output/line-writer.ts'
 import type { Output } from '../output/output.ts'
 import { type RepositorySession, withRepository } from '../repository-session.ts'
-import { treeOf } from '../snapshot-choice.ts'
+import { chooseSnapshot, noSnapshotFilter, treeOf } from '../snapshot-choice.ts'
 
 export const diffCommand: Command<DiffOptions> = {
   ...diffDescription,
@@ -22,8 +20,9 @@ export const diffCommand: Command<DiffOptions> = {
     const { output } = context
     return withRepository(context, { lock: 'read' }, async (session) => {
       const { repository, signal } = session
-      const snapshots = await loadSnapshots(repository, { signal })
-      const [before, after] = references.map((reference) => resolveSnapshot(snapshots, reference)) as [Side, Side]
+      const [before, after] = (await Promise.all(
+        references.map((reference) => chooseSnapshot(repository, reference, noSnapshotFilter, signal)),
+      )) as [Side, Side]
       output.print(`comparing snapshot ${shortId(before.snapshot.id)} to ${shortId(after.snapshot.id)}:\n\n`)
       await repository.loadIndex(signal)
       const lines = new LineWriter(output)

@@ -1,6 +1,5 @@
 import type { BlobLocation } from '../../engine/repository/blob.ts'
 import type { Repository } from '../../engine/repository/repository.ts'
-import { loadSnapshots } from '../../engine/repository/snapshots.ts'
 import { findFiles } from '../../engine/restore/browse/find-files.ts'
 import {
   blobsOfPacks,
@@ -15,7 +14,7 @@ import type { Command } from '../command.ts'
 import { type FindOptions, findDescription } from '../descriptions/find.ts'
 import { FindReport } from '../output/find-report.ts'
 import { withRepository } from '../repository-session.ts'
-import { chooseSnapshots } from '../snapshot-choice.ts'
+import { loadChosenSnapshots } from '../snapshot-choice.ts'
 
 export const findCommand: Command<FindOptions> = {
   ...findDescription,
@@ -25,12 +24,10 @@ export const findCommand: Command<FindOptions> = {
     // Before the repository is opened, as a pattern may be wrong.
     const pattern = blob || tree || pack ? undefined : createFindPattern({ patterns: args, oldest, newest, ignoreCase })
     return withRepository(context, { lock: 'read' }, async ({ repository, signal }) => {
-      const all = await loadSnapshots(repository, { signal })
+      const chosen = await loadChosenSnapshots(repository, options.snapshots, options, output, signal)
       await repository.loadIndex(signal)
       const order = options.reverse ? 1 : -1
-      const snapshots = chooseSnapshots(all, options.snapshots, options, output).toSorted(
-        (a, b) => order * compareTimes(a.time, b.time),
-      )
+      const snapshots = chosen.snapshots.toSorted((a, b) => order * compareTimes(a.time, b.time))
       const report = new FindReport(output, {
         ...options,
         locate: options.showPackId ? (found) => locate(repository, found) : undefined,
@@ -42,7 +39,7 @@ export const findCommand: Command<FindOptions> = {
         throw new HoldfastError('HF_DATA_DAMAGED', `${report.unreadable} folders could not be searched`, {
           hint: 'they are named above; run "holdfast check"',
         })
-      return 0
+      return chosen.exitCode
     })
   },
 }

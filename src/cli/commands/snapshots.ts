@@ -1,13 +1,11 @@
 import { type StoredSnapshot, storedSnapshotJson } from '../../engine/repository/snapshot.ts'
 import { groupSnapshots, newestOfEach, newestSnapshots } from '../../engine/repository/snapshot-group.ts'
-import { loadSnapshots } from '../../engine/repository/snapshots.ts'
 import { compareTimes } from '../../lib/go-time.ts'
-import { shortId } from '../../lib/id.ts'
 import type { Command } from '../command.ts'
 import { type SnapshotsOptions, snapshotsDescription } from '../descriptions/snapshots.ts'
 import { groupKeyJson, renderSnapshotTable, snapshotGroupHeader } from '../output/snapshot-table.ts'
 import { withRepository } from '../repository-session.ts'
-import { chooseSnapshots } from '../snapshot-choice.ts'
+import { loadChosenSnapshots } from '../snapshot-choice.ts'
 
 const NO_GROUPING = { host: false, paths: false, tags: false }
 
@@ -16,17 +14,10 @@ export const snapshotsCommand: Command<SnapshotsOptions> = {
   run(context, options, references) {
     const { output, environment } = context
     return withRepository(context, { lock: 'read' }, async ({ repository, signal }) => {
-      let unreadable = 0
-      const all = await loadSnapshots(repository, {
-        signal,
-        onUnreadable: ({ id, error }) => {
-          unreadable++
-          output.warn(`snapshot ${shortId(id)} cannot be read: ${error.message}`)
-        },
-      })
+      const chosen = await loadChosenSnapshots(repository, references, options, output, signal)
       const by = options.groupBy ?? NO_GROUPING
       const isGrouped = by.host || by.paths || by.tags
-      const groups = groupSnapshots(chooseSnapshots(all, references, options, output), by).map((group) => ({
+      const groups = groupSnapshots(chosen.snapshots, by).map((group) => ({
         ...group,
         snapshots: latest(group.snapshots, options.latest ?? 0, isGrouped),
       }))
@@ -41,7 +32,7 @@ export const snapshotsCommand: Command<SnapshotsOptions> = {
           if (isGrouped) output.result(snapshotGroupHeader(key))
           output.result(renderSnapshotTable(snapshots, { compact: options.compact, environment }))
         }
-      return unreadable === 0 ? 0 : 1
+      return chosen.exitCode
     })
   },
 }
