@@ -244,11 +244,10 @@ async function addSnapshot(repository: Repository, ...blobs: readonly (string | 
   const ids: string[] = []
   for (const blob of blobs) ids.push((await writer.save('data', Buffer.from(blob as string))).id)
   await writer.flush()
-  const hostname = String(blobs[0]).slice(0, 20)
-  await saveSnapshot(
-    repository,
-    makeSnapshot('2024-03-01T10:00:00Z', { hostname, tree: await saveFile(repository, ids) }),
-  )
+  // Each is a day newer than the one before, so that their order is no chance.
+  const day = (await repository.list('snapshot')).length + 1
+  const tree = await saveFile(repository, ids)
+  await saveSnapshot(repository, makeSnapshot(`2024-03-0${day}T10:00:00Z`, { tree }))
 }
 
 /** The repository over a copy of its storage in which one pack is changed, or missing. */
