@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { removeOldCaches } from '../engine/repository/cache-directory.ts'
 import { acquireLock } from '../engine/repository/lock.ts'
 import { repositoryLockFiles } from '../engine/repository/lock-files.ts'
 import { openRepository, Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
@@ -94,9 +95,18 @@ async function openNamedRepository(context: CommandContext, options: SessionOpti
   )
   const level = repository.config.version > 1 ? `, compression level ${global.compression}` : ''
   output.remark(`repository ${shortId(repository.config.id)} opened (version ${repository.config.version}${level})`)
+  if (cacheDirectory !== undefined && global.cleanupCache) await cleanUpCaches(context, cacheDirectory)
   if (cacheDirectory === undefined || storage.properties.directory) return repository
   const cached = withCache(storage, { cacheDirectory, repositoryId: repository.config.id, clock: context.clock })
   return new Repository(cached, repository.config, repository.masterKey, repository.keyId, settings)
+}
+
+async function cleanUpCaches({ output, clock }: CommandContext, cacheDirectory: string): Promise<void> {
+  const removed = await removeOldCaches(cacheDirectory, {
+    clock,
+    onFailure: ({ path }, error) => output.warn(`Warning: unable to remove ${path}: ${error.message}`),
+  })
+  if (removed.length > 0) output.detail(`removed ${removed.length} old cache directories`)
 }
 
 /** The options every repository is opened or made with. */

@@ -1,7 +1,7 @@
 import { initRepository } from '../../src/engine/repository/repository.ts'
 import { openLocalStorage } from '../../src/engine/storage/local/local-storage.ts'
 import { type Clock, systemClock } from '../../src/lib/clock.ts'
-import { type Outcome, play, type Stage } from './stage.ts'
+import { type Outcome, play, type Stage, TypedInput } from './stage.ts'
 import { CHEAP_KDF, PASSWORD, scratchFolder } from './test-repository.ts'
 
 /** A scratch folder with an empty repository, and command lines on it, in this process. */
@@ -14,6 +14,8 @@ export interface OurStage extends Disposable {
   must(args: readonly string[], parts?: Partial<Stage>): Promise<string>
   /** The lines of JSON that a command line which has to succeed prints. */
   json<T = Record<string, unknown>>(args: readonly string[], parts?: Partial<Stage>): Promise<readonly T[]>
+  /** Backs up one file of a stream; resolves to the id of the snapshot. */
+  backUp(name: string, content: string | Uint8Array, ...options: readonly string[]): Promise<string>
 }
 
 /** Nobody else uses the repository, so there is no reason to wait and see after a lock was written. */
@@ -43,13 +45,20 @@ export async function ourStage(): Promise<OurStage> {
     if (exitCode !== 0) throw new Error(`${args.join(' ')} ended with ${exitCode}: ${stderr}`)
     return stdout
   }
+  const json: OurStage['json'] = async (args, parts) => {
+    const lines = (await must([...args, '--json'], parts)).trimEnd().split('\n')
+    return lines.map((line) => JSON.parse(line))
+  }
   return {
     path: scratch.join,
     run,
     must,
-    json: async (args, parts) => {
-      const lines = (await must([...args, '--json'], parts)).trimEnd().split('\n')
-      return lines.map((line) => JSON.parse(line))
+    json,
+    async backUp(name, content, ...options) {
+      const stdin = new TypedInput()
+      stdin.end(content)
+      const messages = await json(['backup', '--stdin', '--stdin-filename', name, ...options], { stdin })
+      return messages.at(-1)!.snapshot_id as string
     },
     [Symbol.dispose]: () => scratch[Symbol.dispose](),
   }

@@ -64,7 +64,7 @@ const typesWithId: readonly CatType[] = ['index', 'key', 'lock', 'pack', 'blob']
 
 function requireId(type: string, text: string): void {
   if (isId(text)) return
-  throw new HoldfastError('HF_USAGE', `${JSON.stringify(text)} is not the id of a ${type}`, {
-    hint: 'a full id is needed here: 64 digits, as "holdfast list" prints them',
+  throw new HoldfastError('HF_USAGE', `no full id of this type (${type}): ${JSON.stringify(text)}`, {
+    hint: '"holdfast list" prints full ids, of 64 digits',
   })
 }
