@@ -7,6 +7,8 @@ const config: ViteUserConfig = defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
+    // Many tests wait for processes and disks: one file per processor, none kept back.
+    maxWorkers: '100%',
     reporters: ['./test/support/skip-reporter.ts', 'default'],
   },
 })
