@@ -39,7 +39,9 @@ describe('cat and list', () => {
     const [index] = readdirSync(stage.path('repository', 'index'))
     const [key] = readdirSync(stage.path('repository', 'keys'))
     for (const args of [['config'], ['index', index!], ['key', key!]])
-      expect(await stage.must(['cat', ...args])).toBe(restic(stage.path('repository'), 'cat', ...args).stdout)
+      expect((await stage.must(['cat', ...args])).trimEnd()).toBe(
+        restic(stage.path('repository'), 'cat', ...args).stdout.trimEnd(),
+      )
   })
 
   test('a damaged pack is printed as it is, with a warning', async () => {
