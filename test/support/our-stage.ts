@@ -30,7 +30,7 @@ export async function ourStage(): Promise<OurStage> {
     openLocalStorage(scratch.join('repository')),
     { password: PASSWORD },
     // Files are cut at the same places in every run, so that tests may count packs.
-    { key: { kdf: CHEAP_KDF }, chunkerPolynomial: 0x3da3358b4dc173n },
+    { key: { kdf: CHEAP_KDF }, chunkerPolynomial: 0x25b468838dcb75n },
   )
   await repository.close()
   const environment = {
