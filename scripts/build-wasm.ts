@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 
 const common: readonly string[] = ['-O3', '--noAssert', '--runtime', 'stub']
 
-/** 32768 pages of 64 KiB, 2 GiB, are the most a scanner may have; the host chooses. */
+/** 32768 pages of 64 KiB, 2 GiB, are the most there may be; the host chooses. */
 const inSharedMemory: readonly string[] = [
   '--importMemory',
   '--sharedMemory',
@@ -25,6 +25,7 @@ const inSharedMemory: readonly string[] = [
 const modules: Readonly<Record<string, readonly string[]>> = {
   poly1305: [],
   rabin: ['--enable', 'threads,simd,relaxed-simd', ...inSharedMemory],
+  scrypt: ['--enable', 'threads,simd', ...inSharedMemory],
   sha256: ['--enable', 'simd'],
 }
 

@@ -88,6 +88,7 @@ export {
   type SelectorOptions,
 } from './archive/filter/index.ts'
 // Opening them, their keys, their locks.
+export type { ScryptCost } from './kernels/scrypt.ts'
 export { type CachedRepository, listCaches, removeOldCaches } from './repository/cache-directory.ts'
 // Damage.
 export { type CheckOptions, type CheckResult, checkRepository } from './repository/check/check.ts'
@@ -103,7 +104,7 @@ export { executeForget, type ForgetOptions, type ForgetPlan, planForget, planFor
 export { emptyPolicy, type ForgetPolicy, type KeepCount } from './repository/forget-policy.ts'
 export type { RepositoryLock } from './repository/held-lock.ts'
 export { addKey, changePassword, type KeyInfo, listKeys, removeKey } from './repository/key-management.ts'
-export type { KdfParameters, NewKeyOptions } from './repository/keys.ts'
+export type { NewKeyOptions } from './repository/keys.ts'
 export { acquireLock, type LockOptions } from './repository/lock.ts'
 export { type LockFiles, repositoryLockFiles } from './repository/lock-files.ts'
 export { applicableMigrations, applyMigration, type Migration } from './repository/migrate.ts'

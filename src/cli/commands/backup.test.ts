@@ -3,6 +3,7 @@ import { basename, dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { type OurStage, ourStage } from '../../../test/support/our-stage.ts'
 import { TypedInput } from '../../../test/support/stage.ts'
+import { workingFolder } from '../../../test/support/working-folder.ts'
 
 /** Files by name, in a folder of the stage. */
 function write(stage: OurStage, files: Readonly<Record<string, string>>): string {
@@ -175,20 +176,14 @@ test('a dry run tells what it would do, and leaves the repository as it was', as
 test('nothing new is no snapshot with --skip-if-unchanged', async () => {
   using stage = await ourStage()
   const data = write(stage, { file: 'content' })
-  // A relative path: the folders above, which change with every test that runs beside this one, are not in the snapshot.
-  const before = process.cwd()
-  process.chdir(dirname(data))
+  using _ = workingFolder(dirname(data))
   const skipping = ['backup', basename(data), '--skip-if-unchanged']
-  try {
-    await stage.must(['backup', basename(data)])
-    expect(await stage.must(skipping)).toContain('skipped creating snapshot')
-    expect(await snapshotsOf(stage)).toHaveLength(1)
-    appendFileSync(`${data}/file`, '!')
-    await stage.must(skipping)
-    expect(await snapshotsOf(stage)).toHaveLength(2)
-  } finally {
-    process.chdir(before)
-  }
+  await stage.must(['backup', basename(data)])
+  expect(await stage.must(skipping)).toContain('skipped creating snapshot')
+  expect(await snapshotsOf(stage)).toHaveLength(1)
+  appendFileSync(`${data}/file`, '!')
+  await stage.must(skipping)
+  expect(await snapshotsOf(stage)).toHaveLength(2)
 })
 
 test('every file is named at -vv, with what became of it', async () => {

@@ -24,6 +24,7 @@ import {
   restic,
   scratchFolder,
 } from '../../../test/support/test-repository.ts'
+import { workingFolder } from '../../../test/support/working-folder.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { localTimestamp } from '../../lib/go-time.ts'
 import { randomBytes } from '../../lib/random.ts'
@@ -99,29 +100,23 @@ describe('a backup', () => {
     using scratch = scratchFolder()
     writeManySizes(scratch.join('data'))
     const repository = await newRepository(scratch.join('repository'))
-    // A relative target: the folders above it, which change with every test that runs beside this one, are not in the snapshot.
-    const before = process.cwd()
-    process.chdir(scratch.path)
-    try {
-      const first = await backUp(repository, 'data', { parent: undefined })
-      let read = 0
-      const observer: BackupObserver = {
-        onError: () => expect.fail('an error'),
-        onFileStarted: () => read++,
-      }
-      const parent = first.snapshot!
-      const second = await backUp(repository, 'data', { parent, observer })
-      expect(read).toBe(0)
-      expect(second.summary).toMatchObject({ filesUnmodified: 11, filesNew: 0, dataBlobs: 0, dataAddedBytes: 0 })
-      expect(second.tree).toBe(first.tree)
-      expect(second.snapshot!.parent).toBe(first.snapshot!.id)
-      const third = await backUp(repository, 'data', { parent: undefined })
-      expect(third.summary).toMatchObject({ filesNew: 11, dataBlobs: 0, treeBlobs: 0 })
-      const skipped = await backUp(repository, 'data', { parent, skipIfUnchanged: true })
-      expect(skipped.snapshot).toBeUndefined()
-    } finally {
-      process.chdir(before)
+    using _ = workingFolder(scratch.path)
+    const first = await backUp(repository, 'data', { parent: undefined })
+    let read = 0
+    const observer: BackupObserver = {
+      onError: () => expect.fail('an error'),
+      onFileStarted: () => read++,
     }
+    const parent = first.snapshot!
+    const second = await backUp(repository, 'data', { parent, observer })
+    expect(read).toBe(0)
+    expect(second.summary).toMatchObject({ filesUnmodified: 11, filesNew: 0, dataBlobs: 0, dataAddedBytes: 0 })
+    expect(second.tree).toBe(first.tree)
+    expect(second.snapshot!.parent).toBe(first.snapshot!.id)
+    const third = await backUp(repository, 'data', { parent: undefined })
+    expect(third.summary).toMatchObject({ filesNew: 11, dataBlobs: 0, treeBlobs: 0 })
+    const skipped = await backUp(repository, 'data', { parent, skipIfUnchanged: true })
+    expect(skipped.snapshot).toBeUndefined()
   })
 
   test('notices a change that leaves size and mtime as they were, by the ctime', async () => {

@@ -12,6 +12,7 @@ import {
   restic,
   scratchFolder,
 } from '../../../test/support/test-repository.ts'
+import { workingFolder } from '../../../test/support/working-folder.ts'
 import { utf8 } from '../../lib/bytes.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { parseTime, zeroTime } from '../../lib/go-time.ts'
@@ -250,7 +251,8 @@ describe('rewriting', () => {
 describe.skipIf(lacks('restic'))('rewriting a real backup', () => {
   test.each([1, 2] as const)('gives the trees a backup without these files has, in version %d', async (version) => {
     using scratch = scratchFolder()
-    const data = scratch.join('data')
+    using _ = workingFolder(scratch.path)
+    const data = 'data'
     mkdirSync(`${data}/sub/odd`, { recursive: true })
     for (const name of ['a.txt', 'b.iso', 'sub/c.iso', 'sub/d\n"x"', 'sub/odd/\u00e9<&>.iso'])
       writeFileSync(`${data}/${name}`, name)
@@ -274,6 +276,6 @@ describe.skipIf(lacks('restic'))('rewriting a real backup', () => {
     expectResticContent(path)
     const target = scratch.join('restored')
     expect(restic(path, 'restore', changed!.saved!.id, '--target', target).status).toBe(0)
-    expect(readdirSync(`${target}${data}`, { recursive: true })).toEqual(['sub', 'sub/d\n"x"'])
+    expect(readdirSync(`${target}/${data}`, { recursive: true })).toEqual(['sub', 'sub/d\n"x"'])
   })
 })

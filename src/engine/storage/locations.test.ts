@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { scratchFolder } from '../../../test/support/test-repository.ts'
+import { workingFolder } from '../../../test/support/working-folder.ts'
 import { displayLocation, openStorage } from './locations.ts'
 import { errorFrom } from './testing.ts'
 
@@ -53,17 +53,12 @@ describe('locations', () => {
     expect(openStorage('/srv/backup', { downloadBytesPerSecond: 1000 }).properties.directory).toBeUndefined()
   })
 
-  test('a relative location stays where it was when the process moves on', async () => {
+  test('a relative location stays where it was when the process moves on', () => {
     const here = process.cwd()
-    const elsewhere = mkdtempSync(join(tmpdir(), 'holdfast-location-'))
-    try {
-      const storage = openStorage('backup')
-      process.chdir(elsewhere)
-      expect(storage.location).toBe(join(here, 'backup'))
-    } finally {
-      process.chdir(here)
-      rmSync(elsewhere, { recursive: true })
-    }
+    using elsewhere = scratchFolder()
+    const storage = openStorage('backup')
+    using _ = workingFolder(elsewhere.path)
+    expect(storage.location).toBe(join(here, 'backup'))
   })
 })
 
