@@ -1,10 +1,11 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { removeOldCaches } from '../engine/repository/cache-directory.ts'
+import type { RepositoryLock } from '../engine/repository/held-lock.ts'
 import { acquireLock } from '../engine/repository/lock.ts'
 import { repositoryLockFiles } from '../engine/repository/lock-files.ts'
 import { openRepository, Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
-import { withCache, withDryRun } from '../engine/storage/index.ts'
+import { WriteGate, withCache, withDryRun, withWriteGate } from '../engine/storage/index.ts'
 import { openStorage } from '../engine/storage/locations.ts'
 import type { Storage } from '../engine/storage/storage.ts'
 import { shortId } from '../lib/id.ts'
@@ -46,12 +47,15 @@ export async function withRepository<T>(
   options: SessionOptions,
   work: (session: RepositorySession) => Promise<T>,
 ): Promise<T> {
-  const repository = await openNamedRepository(context, options)
+  const gate = new WriteGate()
+  const repository = await openNamedRepository(context, options, gate)
   try {
     const needsLock = options.lock !== 'none' && !options.dryRun && !(options.lock === 'read' && context.global.noLock)
     if (!needsLock) return await work({ repository, signal: context.signal })
     await using lock = await acquireLock(repositoryLockFiles(repository), {
       exclusive: options.lock === 'exclusive',
+      early: options.lock === 'append',
+      freeze: () => gate.close(),
       retryMs: context.global.retryLockMs,
       clock: context.clock,
       signal: context.signal,
@@ -59,10 +63,24 @@ export async function withRepository<T>(
         context.output.print(`${conflict.message}; waiting up to ${context.global.retryLockMs! / 1000} s`),
       onWarning: (problem) => context.output.warn(`Warning: ${problem.message}`),
     })
-    return await work({ repository, signal: AbortSignal.any([context.signal, lock.signal]) })
+    lock.signal.addEventListener('abort', () => gate.shut(lock.signal.reason), { once: true })
+    const signal = AbortSignal.any([context.signal, lock.signal])
+    const settled = options.lock === 'append' ? settle(lock, repository, gate, signal) : undefined
+    const result = await work({ repository, signal })
+    await settled
+    return result
   } finally {
     await repository.close()
   }
+}
+
+/** Opens the gate once the lock holds for sure, and what was read meanwhile is still true. */
+function settle(lock: RepositoryLock, repository: Repository, gate: WriteGate, signal: AbortSignal): Promise<void> {
+  const open = gate.close()
+  const settled = lock.certain.then(() => repository.requireIndexStays(signal)).then(open)
+  // Waited for when the work is done; when that fails first, that is what there is to tell.
+  settled.catch((error: unknown) => gate.shut(error))
+  return settled
 }
 
 /** The storage that options and environment name, with retries and limits. */
@@ -81,11 +99,15 @@ export async function openNamedStorage(
   })
 }
 
-async function openNamedRepository(context: CommandContext, options: SessionOptions): Promise<Repository> {
+async function openNamedRepository(
+  context: CommandContext,
+  options: SessionOptions,
+  gate: WriteGate,
+): Promise<Repository> {
   const { global, output, sources, environment } = context
   const access = options.access ?? mainAccess(global)
   const remote = await openNamedStorage(context, access)
-  const storage = options.dryRun ? withDryRun(remote) : remote
+  const storage = options.dryRun ? withDryRun(remote) : withWriteGate(remote, gate)
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
   const settings = { ...repositoryOptions(context), cacheDirectory }
   const password = choosePassword(access, sources, environment)

@@ -1,23 +1,25 @@
 import { realpathSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
-import { asBuffer } from '../../lib/bytes.ts'
 import { monotonicMilliseconds } from '../../lib/clock.ts'
 import { HoldfastError, systemErrorCode } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
 import { reviveError } from '../../lib/worker-pool.ts'
 import { type FileAttributes, lstat } from '../posix/attributes.ts'
-import { type DirectoryEntry, readDirectory } from '../posix/directory-reader.ts'
+import type { DirectoryListing } from '../posix/directory-listing.ts'
+import { readDirectory } from '../posix/directory-reader.ts'
 import type { Repository } from '../repository/repository.ts'
 import { encodeTree } from '../repository/tree/encode-tree.ts'
 import { type ByteString, byteStringToText, createNode, type Node, nodesEqual } from '../repository/tree/node.ts'
 import { TreeLoader } from '../repository/tree-loader.ts'
 import type { BlobWriter } from '../repository/write/blob-writer.ts'
 import type { BackupObserver, BackupSummary, ItemChange } from './backup-observer.ts'
-import { type ChangeRules, isSameEntry, isUnchanged } from './change-detection.ts'
+import { type ChangeRules, isSameEntry, isUnchanged, wasTouchedDuring } from './change-detection.ts'
 import { absolutePath } from './filter/clean-path.ts'
 import type { Selector } from './filter/selector.ts'
 import { hexIds } from './hex-ids.ts'
+import { matchDirectory } from './kept-directory.ts'
 import { NodeReader, pathBytes } from './node-reader.ts'
+import { PreviousTree } from './previous-tree.ts'
 import type { ReadAhead } from './read-ahead.ts'
 import type { NewData } from './saver/messages.ts'
 import { type SavedFile, SaverPool } from './saver/saver-pool.ts'
@@ -43,7 +45,9 @@ interface OpenDirectory {
   /** The directory's own attributes, without its tree; absent for the root of the snapshot. */
   readonly self: Node | undefined
   readonly previous: Node | undefined
-  readonly previousNodes: readonly Node[]
+  readonly previousTree: PreviousTree
+  /** Nodes of the parent snapshot that stay as they are unless `nodes` has another of that name; absent when `nodes` is the whole list. */
+  kept: readonly Node[] | undefined
   readonly nodes: (Node | undefined)[]
   /** Entries still being saved, and one for the listing itself. */
   missing: number
@@ -70,6 +74,7 @@ export class Archiver {
   readonly #files: Record<ItemChange, number> = { new: 0, changed: 0, unmodified: 0 }
   readonly #dirs: Record<ItemChange, number> = { new: 0, changed: 0, unmodified: 0 }
   readonly #treeCounts = noData()
+  readonly #keepsDirectories: boolean
   #totalBytes = 0
   #targetsFound = 0
   #errors = 0
@@ -85,6 +90,13 @@ export class Archiver {
     this.#observer = options.observer
     this.#signal = signal
     this.#trees = new TreeLoader(repository)
+    const { observer, changeRules, withAccessTime } = options
+    this.#keepsDirectories =
+      !observer.onItem &&
+      !observer.onExcluded &&
+      !changeRules.ignoreCtime &&
+      !changeRules.ignoreInode &&
+      !withAccessTime
     this.#nodes = new NodeReader({
       withAccessTime: options.withAccessTime,
       onProblem: (path, error) => this.#report(path, error),
@@ -186,14 +198,14 @@ export class Archiver {
   }
 
   async #walkRoot(targets: TargetNode, parentTree: Id | undefined): Promise<void> {
-    const previousNodes = parentTree === undefined ? [] : await this.#previousNodes('/', parentTree)
     const root: OpenDirectory = {
       snapshotPath: '/',
       parent: undefined,
       slot: 0,
       self: undefined,
       previous: undefined,
-      previousNodes,
+      previousTree: await this.#previousTree('/', parentTree),
+      kept: undefined,
       nodes: [],
       missing: 1,
     }
@@ -209,7 +221,7 @@ export class Archiver {
   /** The entries of a directory above targets: only what leads to them. */
   async #walkTargets(targets: TargetNode, directory: OpenDirectory): Promise<void> {
     const names = [...targets.children.keys()].sort()
-    const previous = new PreviousNodes(directory.previousNodes)
+    const previous = directory.previousTree
     for (const name of names) {
       const target = targets.children.get(name)!
       const path = absolutePath((target.path ?? target.attributesPath)!)
@@ -259,28 +271,62 @@ export class Archiver {
   /** Walks a real directory. */
   async #walkDirectory(directory: OpenDirectory, path: ByteString): Promise<void> {
     this.#signal?.throwIfAborted()
-    let entries: readonly DirectoryEntry[]
+    let listing: DirectoryListing
     try {
-      entries = this.#options.readAhead?.take(path) ?? readDirectory(pathBytes(path))
+      listing = this.#options.readAhead?.take(path) ?? readDirectory(pathBytes(path))
     } catch (error) {
       this.#report(path, error)
-      entries = []
+      return
     }
-    const previous = new PreviousNodes(directory.previousNodes)
-    for (const entry of entries) {
-      const name = asBuffer(entry.name).toString('latin1')
+    if (await this.#keepDirectory(directory, path, listing)) return
+    const previous = directory.previousTree
+    for (let i = 0; i < listing.count; i++) {
+      const name = listing.nameString(i)
       const child = joinPath(path, name)
       if (!this.#options.selector.selectByName(child)) {
         this.#observer.onExcluded?.(byteStringToText(child))
         continue
       }
-      if (entry.error !== undefined) {
-        this.#report(child, entry.error)
+      const error = listing.error(i)
+      if (error !== undefined) {
+        this.#report(child, error)
         continue
       }
-      const visit = this.#visit(directory, name, child, entry.attributes, previous.find(name), false)
+      const visit = this.#visit(directory, name, child, listing.attributes(i), previous.find(name), false)
       if (visit !== undefined) await visit
     }
+  }
+
+  /**
+   * Takes a directory over from the parent snapshot when nothing but its subdirectories is different, and visits those. Only where nobody
+   * wants to hear of every file, and where ctime and inode number tell of every change.
+   */
+  async #keepDirectory(directory: OpenDirectory, path: ByteString, listing: DirectoryListing): Promise<boolean> {
+    const { selector, changeRules } = this.#options
+    const { bytes } = directory.previousTree
+    if (!this.#keepsDirectories || bytes === undefined) return false
+    const selectsAll = selector.selectsAll?.(path) ?? false
+    const childPath = (entry: number): ByteString => joinPath(path, listing.nameString(entry))
+    const kept = matchDirectory(bytes, listing, {
+      selects: (entry) =>
+        selectsAll ||
+        (selector.selectByName(childPath(entry)) &&
+          (listing.error(entry) !== undefined || selector.select(childPath(entry), listing.attributes(entry)))),
+      wasTouchedDuring: (ctime) => wasTouchedDuring(changeRules.parentRun, ctime),
+      isSame: (attributes, node) => this.#isSame(attributes, node),
+      hasBlob: (id) => this.#writer.hasBytes('data', id),
+    })
+    if (kept === undefined) return false
+    directory.kept = kept.directories.map(({ node }) => node)
+    for (const size of kept.fileSizes) {
+      this.#files.unmodified++
+      this.#totalBytes += size
+      this.#observer.onCounted?.('file')
+      this.#observer.onBytes?.(size)
+    }
+    for (const { node, entry } of kept.directories)
+      await this.#visitDirectory(directory, node.name, childPath(entry), listing.attributes(entry), node)
+    return true
   }
 
   /** Archives one entry. Returns a promise only when there is something to wait for. */
@@ -338,7 +384,6 @@ export class Archiver {
   ): Promise<OpenDirectory> {
     const snapshotPath = joinPath(parent.snapshotPath, name)
     this.#observer.onDirectoryStarted?.(`${byteStringToText(snapshotPath)}/`)
-    const previousTree = previous?.type === 'dir' ? previous.subtree : undefined
     const slot = parent.nodes.length
     parent.nodes.push(undefined)
     parent.missing++
@@ -351,7 +396,8 @@ export class Archiver {
         ? previous
         : this.#nodes.read(name, path, attributes, { quiet: aboveTargets }),
       previous,
-      previousNodes: previousTree === undefined ? [] : await this.#previousNodes(snapshotPath, previousTree),
+      previousTree: await this.#previousTree(snapshotPath, previous?.type === 'dir' ? previous.subtree : undefined),
+      kept: undefined,
       nodes: [],
       missing: 1,
     }
@@ -416,10 +462,8 @@ export class Archiver {
   async #entryDone(directory: OpenDirectory): Promise<void> {
     if (--directory.missing > 0) return
     const { parent, self, previous } = directory
-    const nodes = directory.nodes.filter((node) => node !== undefined)
-    const reused = previous?.subtree !== undefined && sameNodes(directory.previousNodes, nodes)
     const added = noData()
-    const subtree = reused ? previous.subtree : await this.saveTree(encodeTree(nodes), added)
+    const subtree = this.#sameTree(directory) ?? (await this.saveTree(encodeTree(nodesOf(directory)), added))
     if (!parent) {
       this.#finished(subtree)
       return
@@ -433,12 +477,23 @@ export class Archiver {
     await this.#entryDone(parent)
   }
 
-  async #previousNodes(path: ByteString, tree: Id): Promise<readonly Node[]> {
+  /** The id of the parent snapshot's tree, when the directory has it again. */
+  #sameTree({ previous, previousTree, kept, nodes }: OpenDirectory): Id | undefined {
+    if (previous?.subtree === undefined) return undefined
+    const before = kept ?? previousTree.nodes
+    const now = nodes.filter((node) => node !== undefined)
+    const isSame = before.length === now.length && before.every((node, i) => nodesEqual(node, now[i]!))
+    return isSame ? previous.subtree : undefined
+  }
+
+  async #previousTree(path: ByteString, tree: Id | undefined): Promise<PreviousTree> {
+    if (tree === undefined) return PreviousTree.absent
     try {
-      return (this.#trees.loadAtHand(tree) ?? (await this.#trees.load(tree, this.#signal))).nodes
+      const bytes = this.#trees.loadBytesAtHand(tree) ?? (await this.#trees.loadBytes(tree, this.#signal))
+      return PreviousTree.ofBytes(bytes, tree, (error) => this.#report(path, error))
     } catch (error) {
       this.#report(path, error)
-      return []
+      return PreviousTree.absent
     }
   }
 
@@ -467,23 +522,10 @@ export class Archiver {
   }
 }
 
-/** Finds nodes of the parent's directory by name when asked in ascending order. */
-class PreviousNodes {
-  readonly #nodes: readonly Node[]
-  #at = 0
-
-  constructor(nodes: readonly Node[]) {
-    this.#nodes = nodes
-  }
-
-  find(name: ByteString): Node | undefined {
-    while (this.#at < this.#nodes.length && this.#nodes[this.#at]!.name < name) this.#at++
-    const node = this.#nodes[this.#at]
-    return node?.name === name ? node : undefined
-  }
-}
-
-/** Whether two lists of a directory are the same in every field, so that they have the same tree blob. */
-function sameNodes(a: readonly Node[], b: readonly Node[]): boolean {
-  return a.length === b.length && a.every((node, i) => nodesEqual(node, b[i]!))
+/** The whole list of a directory, all of whose entries are dealt with. */
+function nodesOf({ previousTree, kept, nodes }: OpenDirectory): readonly Node[] {
+  const now = nodes.filter((node) => node !== undefined)
+  if (!kept) return now
+  const changed = new Map(now.map((node) => [node.name, node]))
+  return previousTree.nodes.map((node) => changed.get(node.name) ?? node)
 }

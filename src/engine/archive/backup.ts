@@ -204,5 +204,7 @@ function runOf({ summary, time }: StoredSnapshot): NonNullable<ChangeRules['pare
     : { began: seconds(time), ended: seconds(time) }
 }
 
-const namesIn = (path: ByteString): ByteString[] =>
-  readDirectory(pathBytes(path)).map(({ name }) => Buffer.from(name).toString('latin1'))
+function namesIn(path: ByteString): ByteString[] {
+  const listing = readDirectory(pathBytes(path))
+  return Array.from({ length: listing.count }, (_, i) => listing.nameString(i))
+}

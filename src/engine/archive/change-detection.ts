@@ -51,7 +51,8 @@ export function isSameEntry(now: FileAttributes, before: Node, rules: ChangeRule
 
 const sameTime = (a: FileTime, b: FileTime): boolean => a.nanoseconds === b.nanoseconds && a.seconds === b.seconds
 
-function wasTouchedDuring(run: ChangeRules['parentRun'], { seconds, nanoseconds }: FileTime): boolean {
+/** Whether a file with this time may have been changed once more in that time without a visible difference; see `ChangeRules`. */
+export function wasTouchedDuring(run: ChangeRules['parentRun'], { seconds, nanoseconds }: FileTime): boolean {
   if (!run) return false
   const touched = seconds + nanoseconds / 1e9
   return touched >= run.began - TICK_SECONDS && touched <= run.ended + TICK_SECONDS

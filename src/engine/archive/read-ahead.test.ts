@@ -13,9 +13,9 @@ describe('reading ahead', () => {
     const exclude = [{ text: 'cache' }]
     const ahead = new ReadAhead(createSelector({ targets: [Buffer.from(target)], exclude, warn: () => undefined }))
     await ahead.run([target])
-    expect(ahead.take(target)!.map(({ name }) => Buffer.from(name).toString())).toEqual(['cache', 'sub'])
+    expect(Array.from(ahead.take(target)!, ({ name }) => Buffer.from(name).toString())).toEqual(['cache', 'sub'])
     expect(ahead.take(target)).toBeUndefined()
-    expect(ahead.take(`${target}/sub/deep`)).toEqual([])
+    expect(ahead.take(`${target}/sub/deep`)!.count).toBe(0)
     expect(ahead.take(`${target}/cache`)).toBeUndefined()
   })
 

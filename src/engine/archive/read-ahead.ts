@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { monotonicMilliseconds } from '../../lib/clock.ts'
 import { lstat } from '../posix/attributes.ts'
-import { type DirectoryEntry, readDirectory } from '../posix/directory-reader.ts'
+import type { DirectoryListing } from '../posix/directory-listing.ts'
+import { readDirectory } from '../posix/directory-reader.ts'
 import type { ByteString } from '../repository/tree/node.ts'
 import { absolutePath } from './filter/clean-path.ts'
 import type { Selector } from './filter/selector.ts'
@@ -9,14 +10,14 @@ import { pathBytes } from './node-reader.ts'
 import { joinPath } from './target-tree.ts'
 
 /** Entries held at most: some 20 MB. */
-const MAX_ENTRIES = 64_000
+const MAX_ENTRIES = 128_000
 /** A listing older than this is read again: what it says may have changed. */
 const MAX_AGE_MS = 5_000
 /** How long the event loop may be kept busy in one go. */
 const SLICE_MS = 8
 
 interface Listing {
-  readonly entries: readonly DirectoryEntry[]
+  readonly entries: DirectoryListing
   readonly readAt: number
 }
 
@@ -54,7 +55,7 @@ export class ReadAhead {
   }
 
   /** The entries of a directory, once. */
-  take(path: ByteString): readonly DirectoryEntry[] | undefined {
+  take(path: ByteString): DirectoryListing | undefined {
     const listing = this.#listings.get(path)
     if (!listing) return undefined
     this.#listings.delete(path)
@@ -67,12 +68,14 @@ export class ReadAhead {
       if (lstat(pathBytes(path)).type !== 'dir') return []
       const entries = readDirectory(pathBytes(path))
       this.#listings.set(path, { entries, readAt: monotonicMilliseconds() })
-      this.#entries += entries.length
-      return entries.flatMap(({ name, attributes }) => {
-        if (attributes?.type !== 'dir') return []
-        const child = joinPath(path, Buffer.from(name).toString('latin1'))
-        return this.#selector.selectByName(child) && this.#selector.select(child, attributes) ? [child] : []
-      })
+      this.#entries += entries.count
+      const below: ByteString[] = []
+      for (let i = 0; i < entries.count; i++) {
+        if (!entries.isDirectory(i)) continue
+        const child = joinPath(path, entries.nameString(i))
+        if (this.#selector.selectByName(child) && this.#selector.select(child, entries.attributes(i))) below.push(child)
+      }
+      return below
     } catch {
       // The walk comes by again and reports what is wrong.
       return []

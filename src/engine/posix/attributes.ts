@@ -136,40 +136,81 @@ export interface Statx {
   call(directory: number, pathAddress: number, flags: number): boolean
   /** What the last successful call found. */
   attributes(): FileAttributes
+  /** The same into other memory: STATX_BYTES from `address` on. */
+  callInto(directory: number, pathAddress: number, flags: number, address: number): boolean
 }
+
+/** Words of 32 bits of what statx writes that say something, and bytes of all it writes: rows may lie closer together than it writes. */
+export const STATX_ROW_WORDS = 36
+export const STATX_BYTES = 256
 
 /** Everything that `stat` has. */
 const STATX_BASIC_STATS = 0x7ff
 
 export function createStatx(library: Libc): Statx {
-  const result = new Uint8Array(256)
+  const result = new Uint8Array(STATX_BYTES)
   const words = new Uint32Array(result.buffer)
   const address = library.addressOf(result)
   const { statx } = library
   return {
     call: (directory, pathAddress, flags) => statx(directory, pathAddress, flags, STATX_BASIC_STATS, address) === 0,
-    attributes: () => decodeStatx(words),
+    attributes: () => decodeStatx(words, 0),
+    callInto: (directory, pathAddress, flags, target) =>
+      statx(directory, pathAddress, flags, STATX_BASIC_STATS, target) === 0,
   }
 }
 
-/** The layout of struct statx is the same on all architectures (linux/stat.h); indexes here are of 32-bit words. */
-function decodeStatx(words: Uint32Array): FileAttributes {
-  const mode = words[7]! & 0xffff
+/** st_mode of the struct statx whose first word is at `at`. */
+export const statxMode = (words: Uint32Array, at: number): number => words[at + 7]! & 0xffff
+
+/** Reads a struct statx whose first word is at `at`. Its layout is the same on all architectures (linux/stat.h). */
+export function decodeStatx(words: Uint32Array, at: number): FileAttributes {
+  const mode = statxMode(words, at)
   return {
     type: types[mode >>> 12]!,
     mode,
-    size: words[10]! + words[11]! * 2 ** 32,
-    mtime: { seconds: words[28]! + (words[29]! | 0) * 2 ** 32, nanoseconds: words[30]! },
-    ctime: { seconds: words[24]! + (words[25]! | 0) * 2 ** 32, nanoseconds: words[26]! },
-    atime: { seconds: words[16]! + (words[17]! | 0) * 2 ** 32, nanoseconds: words[18]! },
-    uid: words[5]!,
-    gid: words[6]!,
-    inode: join64(words[8]!, words[9]!),
-    device: deviceNumber(words[34]!, words[35]!),
-    rdev: deviceNumber(words[32]!, words[33]!),
-    links: words[4]!,
-    blocks: words[12]! + words[13]! * 2 ** 32,
+    size: words[at + 10]! + words[at + 11]! * 2 ** 32,
+    mtime: { seconds: words[at + 28]! + (words[at + 29]! | 0) * 2 ** 32, nanoseconds: words[at + 30]! },
+    ctime: { seconds: words[at + 24]! + (words[at + 25]! | 0) * 2 ** 32, nanoseconds: words[at + 26]! },
+    atime: { seconds: words[at + 16]! + (words[at + 17]! | 0) * 2 ** 32, nanoseconds: words[at + 18]! },
+    uid: words[at + 5]!,
+    gid: words[at + 6]!,
+    inode: join64(words[at + 8]!, words[at + 9]!),
+    device: deviceNumber(words[at + 34]!, words[at + 35]!),
+    rdev: deviceNumber(words[at + 32]!, words[at + 33]!),
+    links: words[at + 4]!,
+    blocks: words[at + 12]! + words[at + 13]! * 2 ** 32,
   }
+}
+
+/** The inverse of `decodeStatx`. */
+export function encodeStatx(attributes: FileAttributes, words: Uint32Array, at: number): void {
+  const put64 = (word: number, value: number | bigint): void => {
+    const bits = BigInt.asUintN(64, BigInt(value))
+    words[at + word] = Number(bits & 0xffff_ffffn)
+    words[at + word + 1] = Number(bits >> 32n)
+  }
+  const putTime = (word: number, { seconds, nanoseconds }: FileTime): void => {
+    put64(word, seconds)
+    words[at + word + 2] = nanoseconds
+  }
+  const putDevice = (word: number, device: number | bigint): void => {
+    const { major, minor } = splitDeviceNumber(device)
+    words[at + word] = major
+    words[at + word + 1] = minor
+  }
+  words[at + 4] = attributes.links
+  words[at + 5] = attributes.uid
+  words[at + 6] = attributes.gid
+  words[at + 7] = attributes.mode
+  put64(8, attributes.inode)
+  put64(10, attributes.size)
+  put64(12, attributes.blocks)
+  putTime(16, attributes.atime)
+  putTime(24, attributes.ctime)
+  putTime(28, attributes.mtime)
+  putDevice(32, attributes.rdev)
+  putDevice(34, attributes.device)
 }
 
 const join64 = (low: number, high: number): number | bigint =>

@@ -1,5 +1,5 @@
 import type { FileAttributes, FileTime } from './attributes.ts'
-import type { DirectoryEntry } from './directory-reader.ts'
+import type { DirectoryListing } from './directory-listing.ts'
 
 /**
  * An open directory, and what can be done to the names in it. Names are looked up in the directory that was opened, wherever it has been
@@ -36,7 +36,7 @@ export interface DirectoryAt extends Disposable {
   lstat(name: Uint8Array): FileAttributes
   readLink(name: Uint8Array): Uint8Array
   /** All entries as `DirectoryHandle.entries` tells them; may be asked again. */
-  entries(): DirectoryEntry[]
+  entries(): DirectoryListing
   chown(name: Uint8Array, uid: number, gid: number): void
   /** Sets permission bits; `ENOTSUP` for links, which have none. */
   chmod(name: Uint8Array, mode: number): void

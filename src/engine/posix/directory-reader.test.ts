@@ -6,8 +6,8 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { asBuffer, compareBytes, utf8 } from '../../lib/bytes.ts'
 import { systemErrorCode } from '../../lib/errors.ts'
+import type { DirectoryEntry } from './directory-listing.ts'
 import {
-  type DirectoryEntry,
   type DirectoryOpener,
   nativeDirectoryOpener,
   openDirectory,
@@ -33,7 +33,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 function entriesOf(open: DirectoryOpener, path: Uint8Array): DirectoryEntry[] {
   using directory = open(path)
-  return directory.entries()
+  return [...directory.entries()]
 }
 
 function folder(name: string): Buffer {
@@ -112,7 +112,7 @@ describe.each(openers)('%s directory reader', (kind, open) => {
     const path = folder(`empty-${kind}`)
     chmodSync(path, 0o710)
     using directory = open(path, { preserveAccessTime: true })
-    expect(directory.entries()).toEqual([])
+    expect([...directory.entries()]).toEqual([])
     expect(directory.attributes()).toMatchObject({ type: 'dir', mode: 0o040710 })
   })
 
@@ -141,7 +141,7 @@ describe.each(openers)('%s directory reader', (kind, open) => {
     using directory = open(path)
     renameSync(path, `${path}.old`)
     symlinkSync('/etc', path)
-    expect(directory.entries().map(({ name }) => latin1(name))).toEqual(['mine'])
+    expect([...directory.entries()].map(({ name }) => latin1(name))).toEqual(['mine'])
   })
 
   test('an entry that cannot be looked at comes with its error', () => {
@@ -245,9 +245,9 @@ describe('100,000 entries', () => {
   })
 
   test('a directory that is emptied meanwhile loses entries without an error', () => {
-    const names = readDirectory(path).slice(0, 50)
+    const names = [...readDirectory(path)].slice(0, 50)
     using directory = openDirectory(path)
     for (const { name } of names) rmSync(asBuffer(joinPath(path, name)))
-    expect(directory.entries().length).toBe(COUNT - 50)
+    expect([...directory.entries()].length).toBe(COUNT - 50)
   })
 })

@@ -5,25 +5,21 @@ import { systemErrorCode } from '../../lib/errors.ts'
 import {
   type AttributeReader,
   createStatx,
+  encodeStatx,
   type FileAttributes,
   NO_FOLLOW,
   nativeAttributeReader,
   portableAttributeReader,
+  STATX_BYTES,
+  STATX_ROW_WORDS,
 } from './attributes.ts'
+import { DirectoryListing } from './directory-listing.ts'
 import { AT_FDCWD, createPathArgument, type Libc, libc, O_CLOEXEC } from './libc.ts'
 import { joinPath } from './plain-name.ts'
 import { compareNames, sortNames } from './sort-names.ts'
 import { type SystemError, systemErrorAbout } from './system-error.ts'
 
 const { ENOENT } = systemConstants.errno
-
-/**
- * One entry of a directory. `name` shares its memory with the other names of the listing: copy it (`slice`) before sending it to another
- * thread.
- */
-export type DirectoryEntry =
-  | { readonly name: Uint8Array; readonly attributes: FileAttributes; readonly error: undefined }
-  | { readonly name: Uint8Array; readonly attributes: undefined; readonly error: SystemError }
 
 export interface DirectoryOptions {
   /** Leave the directory's own access time alone where the system lets us (the owner's directories, or all for root). */
@@ -40,7 +36,7 @@ export interface DirectoryHandle extends Disposable {
    * All entries but `.` and `..`, each name once, in the order of their bytes, with what lstat says of each. What vanishes meanwhile is
    * left out; what cannot be looked at comes with its error. To be called once.
    */
-  entries(): DirectoryEntry[]
+  entries(): DirectoryListing
   close(): void
 }
 
@@ -59,7 +55,7 @@ export function openDirectory(path: Uint8Array, options?: DirectoryOptions): Dir
 }
 
 /** The entries of the directory at `path`, as `DirectoryHandle.entries` gives them. */
-export function readDirectory(path: Uint8Array, options?: DirectoryOptions): DirectoryEntry[] {
+export function readDirectory(path: Uint8Array, options?: DirectoryOptions): DirectoryListing {
   using directory = openDirectory(path, options)
   return directory.entries()
 }
@@ -120,22 +116,29 @@ function portableNames(folder: Uint8Array, shown: Uint8Array): readonly Uint8Arr
   }
 }
 
-function collect(names: readonly Uint8Array[], attributesOf: (name: Uint8Array) => FileAttributes): DirectoryEntry[] {
-  const entries: DirectoryEntry[] = []
+function collect(names: readonly Uint8Array[], attributesOf: (name: Uint8Array) => FileAttributes): DirectoryListing {
+  const rows = new Uint32Array(names.length * STATX_ROW_WORDS)
+  const kept: Uint8Array[] = []
+  const errors = new Map<number, SystemError>()
   for (const name of names) {
     try {
-      entries.push({ name, attributes: attributesOf(name), error: undefined })
+      encodeStatx(attributesOf(name), rows, kept.length * STATX_ROW_WORDS)
     } catch (error) {
-      if (systemErrorCode(error) !== 'ENOENT')
-        entries.push({ name, attributes: undefined, error: error as SystemError })
+      if (systemErrorCode(error) === 'ENOENT') continue
+      errors.set(kept.length, error as SystemError)
     }
+    kept.push(name)
   }
-  return entries
+  const ends = new Uint32Array(kept.length)
+  let end = 0
+  for (const [i, name] of kept.entries()) ends[i] = end += name.length
+  return new DirectoryListing({ names: Buffer.concat(kept), ends, rows, errors })
 }
 
 /** Enough for most directories in one call; grows, and is not kept above KEPT_BYTES. */
 const FIRST_BYTES = 64 * 1024
 const KEPT_BYTES = 1024 * 1024
+const FIRST_ENTRIES = 1024
 
 /** getdents64 needs room for one entry with the longest name; less than this left over means growing. */
 const ROOM_BYTES = 8 * 1024
@@ -151,7 +154,7 @@ const LENGTH_OFFSET = 16
 export function nativeDirectoryOpener(library: Libc): DirectoryOpener {
   const pathArgument = createPathArgument(library)
   const attributeReader = nativeAttributeReader(library)
-  const listing = createListing(library)
+  const lister = createLister(library)
   return (path, options) => {
     const shown = options?.shownPath ?? path
     const fd = withAccessTimeKept(options, (flags) => {
@@ -159,14 +162,14 @@ export function nativeDirectoryOpener(library: Libc): DirectoryOpener {
       if (opened < 0) throw library.error('open', shown)
       return opened
     })
-    return nativeHandle(library, attributeReader, listing, fd, shown)
+    return nativeHandle(library, attributeReader, lister, fd, shown)
   }
 }
 
 function nativeHandle(
   library: Libc,
   attributeReader: AttributeReader,
-  listing: Listing,
+  lister: Lister,
   fd: number,
   path: Uint8Array,
 ): DirectoryHandle {
@@ -177,20 +180,21 @@ function nativeHandle(
   }
   return {
     attributes: () => attributeReader.fstat(fd),
-    entries: () => listing.read(fd, path),
+    entries: () => lister.read(fd, path),
     close,
     [Symbol.dispose]: close,
   }
 }
 
-interface Listing {
-  read(fd: number, path: Uint8Array): DirectoryEntry[]
+interface Lister {
+  read(fd: number, path: Uint8Array): DirectoryListing
 }
 
-function createListing(library: Libc): Listing {
+function createLister(library: Libc): Lister {
   const statx = createStatx(library)
   let dirents = new Uint8Array(FIRST_BYTES)
-  let starts = new Uint32Array(1024)
+  let starts = new Uint32Array(FIRST_ENTRIES)
+  let rows = new Uint32Array(rowWords(FIRST_ENTRIES))
 
   /** Reads the whole directory into `dirents`; returns the number of bytes. */
   const fill = (fd: number, path: Uint8Array): number => {
@@ -236,31 +240,45 @@ function createListing(library: Libc): Listing {
   return {
     read(fd, path) {
       const used = fill(fd, path)
-      const count = index(used)
+      const listed = index(used)
+      if (rows.length < rowWords(listed)) rows = new Uint32Array(rowWords(listed))
       const address = library.addressOf(dirents)
-      const names = new Uint8Array(nameBytes(dirents, starts, count))
-      const entries: DirectoryEntry[] = []
+      const rowsAddress = library.addressOf(new Uint8Array(rows.buffer))
+      const names = new Uint8Array(nameBytes(dirents, starts, listed))
+      const ends = new Uint32Array(listed)
+      let errors: Map<number, SystemError> | undefined
+      let count = 0
       let end = 0
-      for (let i = 0; i < count; i++) {
+      for (let i = 0; i < listed; i++) {
         const start = starts[i]!
-        const from = end
-        for (let at = start; dirents[at] !== 0; at++) names[end++] = dirents[at]!
-        const name = names.subarray(from, end)
-        if (statx.call(fd, address + start, NO_FOLLOW)) {
-          entries.push({ name, attributes: statx.attributes(), error: undefined })
-          continue
+        if (!statx.callInto(fd, address + start, NO_FOLLOW, rowsAddress + count * STATX_ROW_WORDS * 4)) {
+          const name = dirents.subarray(start, dirents.indexOf(0, start))
+          const error = library.error('lstat', joinPath(path, name))
+          if (error.code === 'ENOENT') continue
+          errors ??= new Map()
+          errors.set(count, error)
         }
-        const error = library.error('lstat', joinPath(path, name))
-        if (error.code !== 'ENOENT') entries.push({ name, attributes: undefined, error })
+        for (let at = start; dirents[at] !== 0; at++) names[end++] = dirents[at]!
+        ends[count++] = end
       }
+      const listing = new DirectoryListing({
+        names: names.subarray(0, end),
+        ends: ends.subarray(0, count),
+        rows: rows.slice(0, count * STATX_ROW_WORDS),
+        errors,
+      })
       if (dirents.length > KEPT_BYTES) {
         dirents = new Uint8Array(FIRST_BYTES)
-        starts = new Uint32Array(1024)
+        starts = new Uint32Array(FIRST_ENTRIES)
+        rows = new Uint32Array(rowWords(FIRST_ENTRIES))
       }
-      return entries
+      return listing
     },
   }
 }
+
+/** Rows lie closer together than what statx writes for each, all but the last of which is written over by the next. */
+const rowWords = (count: number): number => count * STATX_ROW_WORDS + STATX_BYTES / 4
 
 /** Whether the name is `.` or `..`. */
 const isDots = (bytes: Uint8Array, start: number): boolean =>

@@ -25,8 +25,8 @@ export interface HoldOptions {
   /** For what does not end the operation: a renewal that has to be tried again, a lock file that could not be removed. */
   readonly onWarning?: ((problem: HoldfastError) => void) | undefined
   /**
-   * Stops all writing to the repository until the function it returns is called. Used while it is uncertain whether the lock still holds,
-   * after a long standby for instance.
+   * Stops all writing to the repository until the function it returns is called. Used while it is uncertain whether the lock holds: when it
+   * was taken `early`, and after a long standby. When it turns out not to hold, `signal` is aborted before writing could go on.
    */
   readonly freeze?: (() => () => void) | undefined
 }
@@ -36,6 +36,11 @@ export interface RepositoryLock extends AsyncDisposable {
   /** Of the present lock file; changes with every renewal. */
   readonly id: Id
   readonly exclusive: boolean
+  /**
+   * Resolves when nobody else's lock excludes this one for sure: at once, unless it was taken `early`. Fails with what `acquireLock` fails
+   * with, and `signal` is aborted then.
+   */
+  readonly certain: Promise<void>
   /** Aborted with HF_LOCK_LOST when the lock holds no longer; whatever is done under it must stop at once. */
   readonly signal: AbortSignal
   /** Gives the lock back. Never fails: what goes wrong is a warning. */
@@ -53,17 +58,27 @@ export class HeldLock implements RepositoryLock {
   readonly #watching: Promise<void>
   /** Lock files of ours that should be gone but could not be removed yet. */
   readonly #leftovers = new Set<Id>()
+  readonly certain: Promise<void>
   #lock: LockInfo
   #id: Id
   #releasing: Promise<void> | undefined
 
-  constructor(files: LockFiles, lock: LockInfo, id: Id, heedHangups: () => void, options: HoldOptions) {
+  /** `settle` finds out whether the lock holds, and stops when the signal is aborted; absent when that is known. */
+  constructor(
+    files: LockFiles,
+    lock: LockInfo,
+    id: Id,
+    heedHangups: () => void,
+    options: HoldOptions,
+    settle?: (signal: AbortSignal) => Promise<void>,
+  ) {
     this.#files = files
     this.#lock = lock
     this.#id = id
     this.#heedHangups = heedHangups
     this.#options = options
     this.#clock = options.clock ?? systemClock
+    this.certain = settle ? this.#settle(settle) : Promise.resolve()
     this.#watching = this.#watch()
   }
 
@@ -91,7 +106,8 @@ export class HeldLock implements RepositoryLock {
   async #release(): Promise<void> {
     this.#end.abort()
     const enough = new AbortController()
-    const removal = this.#watching.then(() => this.#removeOwn([this.#id, ...this.#leftovers]))
+    const settled = this.certain.catch(() => undefined)
+    const removal = Promise.all([this.#watching, settled]).then(() => this.#removeOwn([this.#id, ...this.#leftovers]))
     const tooLong = this.#clock.sleep(RELEASE_WAIT_MS, enough.signal).then(
       () => this.#warn(`our lock ${shortId(this.#id)} could not be removed within a minute`, undefined),
       () => undefined,
@@ -99,6 +115,16 @@ export class HeldLock implements RepositoryLock {
     await Promise.race([removal, tooLong])
     enough.abort()
     this.#heedHangups()
+  }
+
+  #settle(settle: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const thaw = this.#options.freeze?.()
+    const certain = settle(this.#end.signal).then(thaw, (error: unknown) => {
+      this.#lose(error)
+      throw error
+    })
+    certain.catch(() => undefined)
+    return certain
   }
 
   async #watch(): Promise<void> {
@@ -223,7 +249,7 @@ export class HeldLock implements RepositoryLock {
   #lose(cause: unknown): void {
     if (this.#lost.signal.aborted) return
     this.#lost.abort(
-      isHoldfastError(cause, 'HF_LOCK_LOST')
+      isHoldfastError(cause, 'HF_LOCK_LOST', 'HF_REPO_LOCKED', 'HF_INTERRUPTED')
         ? cause
         : new HoldfastError('HF_LOCK_LOST', `our lock ${shortId(this.#id)} could not be renewed`, {
             cause,

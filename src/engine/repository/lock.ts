@@ -32,6 +32,11 @@ export interface LockOptions extends HoldOptions {
   readonly exclusive: boolean
   /** How long to keep trying while somebody else holds a lock that excludes ours; 0 by default. */
   readonly retryMs?: number | undefined
+  /**
+   * Return when our lock is written, and find out meanwhile whether somebody wrote another at the same time: work may begin to read. Until
+   * `certain` nothing may be written (`freeze`), and what was read may have been swept away. Only for shared locks that do not wait.
+   */
+  readonly early?: boolean | undefined
   readonly holder?: LockHolder | undefined
   /** Cancels waiting for the lock, not the lock once it is held. */
   readonly signal?: AbortSignal | undefined
@@ -68,6 +73,7 @@ export async function acquireLock(files: LockFiles, options: LockOptions): Promi
 
 async function tryLock(files: LockFiles, options: LockOptions): Promise<RepositoryLock> {
   const { exclusive, clock = systemClock, signal, holder = currentHolder() } = options
+  const isEarly = options.early && !exclusive && !options.retryMs
   throwIfInterrupted(signal)
   await refuseOthers(files, options, undefined)
   // A restic on this machine asks a process whether it is there by SIGHUP, as soon as it sees the lock.
@@ -76,9 +82,14 @@ async function tryLock(files: LockFiles, options: LockOptions): Promise<Reposito
   try {
     const time = clock.now()
     const lock: LockInfo = { ...holder, time: localTimestamp(time), exclusive }
-    id = await files.save(encodeLock(lock))
-    await sleepUnlessInterrupted(clock, RACE_WAIT_MS, signal)
-    await refuseOthers(files, options, id)
+    const own = await files.save(encodeLock(lock))
+    id = own
+    const settle = async (stop: AbortSignal | undefined): Promise<void> => {
+      await sleepUnlessInterrupted(clock, RACE_WAIT_MS, stop)
+      await refuseOthers(files, { ...options, signal: stop }, own)
+    }
+    if (isEarly) return new HeldLock(files, lock, id, heedHangups, options, settle)
+    await settle(signal)
     return new HeldLock(files, lock, id, heedHangups, options)
   } catch (error) {
     heedHangups()

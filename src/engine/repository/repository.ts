@@ -60,6 +60,7 @@ export class Repository {
   readonly #zstd: Zstd
   #index = new MasterIndex()
   #loadedIndexes: ReadonlySet<Id> = new Set()
+  #loading: Promise<unknown> = Promise.resolve()
 
   constructor(storage: Storage, config: RepositoryConfig, masterKey: MasterKey, keyId: Id, options: RepositoryOptions) {
     this.storage = storage
@@ -142,6 +143,27 @@ export class Repository {
 
   /** Loads all index files. Load snapshots first: a snapshot listed after that may need index files written later. */
   async loadIndex(signal?: AbortSignal): Promise<MasterIndex> {
+    const loading = this.#loadIndex(signal)
+    this.#loading = loading.catch(() => undefined)
+    return await loading
+  }
+
+  /**
+   * That the index files which were loaded, or are being loaded, are still there: nobody has rewritten the index meanwhile.
+   * @throws HoldfastError HF_REPO_LOCKED
+   */
+  async requireIndexStays(signal?: AbortSignal): Promise<void> {
+    await this.#loading
+    const present = new Set(await this.list('index', signal))
+    for (const id of this.#loadedIndexes)
+      if (!present.has(id))
+        throw new HoldfastError('HF_REPO_LOCKED', 'somebody tidied the repository while it was being opened', {
+          hint: 'Run the command again.',
+          context: { index: id },
+        })
+  }
+
+  async #loadIndex(signal: AbortSignal | undefined): Promise<MasterIndex> {
     const cache = await this.#indexCache()
     const index = new MasterIndex()
     this.#loadedIndexes = await loadIndexFiles(this, index, cache, signal)

@@ -1,5 +1,5 @@
 import type { FileAttributes } from '../posix/attributes.ts'
-import type { DirectoryEntry } from '../posix/directory-reader.ts'
+import type { DirectoryEntry } from '../posix/directory-listing.ts'
 import type { Node } from '../repository/tree/node.ts'
 import type { EntryAction } from './entry-table.ts'
 import type { OverwriteMode } from './restore-plan.ts'

@@ -5,7 +5,7 @@ import type { Id } from '../../lib/id.ts'
 import type { RestoreSelector } from '../archive/filter/restore-selector.ts'
 import { openDirectoryAt } from '../posix/at.ts'
 import type { DirectoryAt } from '../posix/directory-at.ts'
-import type { DirectoryEntry } from '../posix/directory-reader.ts'
+import type { DirectoryEntry } from '../posix/directory-listing.ts'
 import { groupId, userId } from '../posix/owner-names.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Tree } from '../repository/tree/decode-tree.ts'
@@ -329,7 +329,7 @@ export class Planner {
   /** What is in a directory of the target; undefined when it cannot be read, so that nothing in it is taken for missing or superfluous. */
   #list(directory: DirectoryAt, path: ByteString): ReadonlyMap<ByteString, DirectoryEntry> | undefined {
     try {
-      return new Map(directory.entries().map((entry) => [Buffer.from(entry.name).toString('latin1'), entry]))
+      return new Map(Array.from(directory.entries(), (entry) => [Buffer.from(entry.name).toString('latin1'), entry]))
     } catch (error) {
       this.#report(path, error as Error)
       return undefined

@@ -11,6 +11,7 @@ export { withConnectionLimit } from './layers/with-connection-limit.ts'
 export { type DryRunOptions, withDryRun } from './layers/with-dry-run.ts'
 export { type Effect, type Fault, type FaultyStorage, type Operation, withFaults } from './layers/with-faults.ts'
 export { type RetryEvent, type RetryOptions, withRetry } from './layers/with-retry.ts'
+export { withWriteGate } from './layers/with-write-gate.ts'
 export { listFiles } from './list-files.ts'
 export { type LocalStorageOptions, openLocalStorage } from './local/local-storage.ts'
 export { type PackDirectory, readPackInto, writePackFile } from './local/pack-files.ts'
@@ -28,3 +29,4 @@ export {
   type StorageProperties,
   type StoredFile,
 } from './storage.ts'
+export { WriteGate } from './write-gate.ts'

@@ -1,4 +1,5 @@
 import type { Id } from '../../lib/id.ts'
+import type { GateMemory } from './write-gate.ts'
 
 /** The kinds of file a repository consists of. `data` files are packs. */
 export type FileKind = 'config' | 'data' | 'index' | 'key' | 'lock' | 'snapshot'
@@ -49,6 +50,8 @@ export interface StorageProperties {
     readonly fileMode: number
     /** Permissions of folders that are made, 0700 or 0770. */
     readonly directoryMode: number
+    /** Where threads wait before they write, when something may hold them back; see `write-gate.ts`. */
+    readonly gate?: GateMemory
   }
 }
 

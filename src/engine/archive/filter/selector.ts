@@ -44,6 +44,8 @@ export interface Selector {
   selectByName(path: ByteString): boolean
   /** Everything else. May look at the directory of the path, once for each directory. */
   select(path: ByteString, attributes: SelectedAttributes): boolean
+  /** True when both would say so of everything directly in the directory, which then need not be asked for each. */
+  selectsAll?(directory: ByteString): boolean
 }
 
 /**
@@ -74,9 +76,14 @@ export function createSelector(options: SelectorOptions): Selector {
     (devices !== undefined && !devices.accepts(path, type === 'dir', device)) ||
     tagFilters.some((isTagged) => isTagged(path))
 
+  const isUnlimited =
+    patterns.length === 0 && largest === Number.POSITIVE_INFINITY && devices === undefined && tagFilters.length === 0
+
   return {
     selectByName: (path) => !isExcludedByName(path) || explicit.has(path),
     select: (path, attributes) => !isExcluded(path, attributes) || explicit.has(path),
+    selectsAll: (directory) =>
+      isUnlimited && (cache === undefined || (!isWithin(directory, cache) && !isWithin(cache, directory))),
   }
 }
 

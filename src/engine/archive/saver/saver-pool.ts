@@ -174,7 +174,7 @@ export class SaverPool {
   }
 
   #hasRoom(): boolean {
-    return this.#unanswered < 40 * FILES_PER_TASK && this.#unansweredBytes < 256 * 1024 * 1024
+    return this.#unanswered < 12 * FILES_PER_TASK && this.#unansweredBytes < 256 * 1024 * 1024
   }
 
   #adopt(): void {

@@ -127,7 +127,8 @@ export class BlobTable {
     if (to < count && prefixOf(ids, to * ID_BYTES) > prefix) high = to
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (compareIds(ids, middle * ID_BYTES, source, at) < 0) low = middle + 1
+      const found = prefixOf(ids, middle * ID_BYTES)
+      if (found < prefix || (found === prefix && compareIds(ids, middle * ID_BYTES, source, at) < 0)) low = middle + 1
       else high = middle
     }
     return low < count && compareIds(ids, low * ID_BYTES, source, at) === 0 ? low : -1

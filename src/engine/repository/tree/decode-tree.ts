@@ -102,6 +102,9 @@ function readNodes(cursor: JsonCursor): readonly Node[] {
   return sorted
 }
 
+/** Reads the one node that is next in a tree blob. */
+export const decodeNode = (cursor: JsonCursor): Node => readNode(cursor, undefined)
+
 /** `previous` only serves to share what consecutive nodes have in common: type and owner. */
 function readNode(cursor: JsonCursor, previous: Node | undefined): Node {
   cursor.expect(0x7b)

@@ -13,7 +13,12 @@ plain[0x22] = 0
 plain[0x5c] = 0
 
 const hexDigit = new Uint8Array(256)
-for (const c of '0123456789abcdef') hexDigit[c.charCodeAt(0)] = 1
+/** 16 for what is no digit. */
+const hexValue = new Uint8Array(256).fill(16)
+for (const [value, c] of [...'0123456789abcdef'].entries()) {
+  hexDigit[c.charCodeAt(0)] = 1
+  hexValue[c.charCodeAt(0)] = value
+}
 
 /** A position in the bytes of a JSON text, and the few reading steps a tree needs. Nothing read is ever used as a property name. */
 export class JsonCursor {
@@ -142,6 +147,22 @@ export class JsonCursor {
     if (bytes[start + 64] !== 0x22) this.fail('an id of 64 hex digits', start)
     this.at = start + 65
     return this.slice(start, start + 64)
+  }
+
+  /** The same, as 32 bytes at the start of `target`. */
+  idBytes(target: Uint8Array): void {
+    const bytes = this.#bytes
+    if (this.peek() !== 0x22) this.fail('an id')
+    const start = this.at + 1
+    let valid = 0
+    for (let i = 0; i < 32; i++) {
+      const high = hexValue[bytes[start + 2 * i]!]!
+      const low = hexValue[bytes[start + 2 * i + 1]!]!
+      valid |= high | low
+      target[i] = (high << 4) | low
+    }
+    if (valid > 15 || bytes[start + 64] !== 0x22) this.fail('an id of 64 hex digits', start)
+    this.at = start + 65
   }
 
   /** A time as `formatTime` writes it. One that repeats the time read before it (as atime repeats mtime) is the same object. */

@@ -67,6 +67,11 @@ export class BlobWriter {
     return this.repository.index.has(type, id) || this.claimed[type].has(fromHex(id))
   }
 
+  /** As `has`, for an id of 32 bytes. */
+  hasBytes(type: BlobType, id: Uint8Array): boolean {
+    return this.repository.index.hasBytes(type, id) || this.claimed[type].has(id)
+  }
+
   /** Saves `plaintext`, whose id may be given when it is known, unless it is stored already. */
   async save(
     type: BlobType,

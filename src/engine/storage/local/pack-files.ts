@@ -4,6 +4,7 @@ import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
 import type { Id } from '../../../lib/id.ts'
 import { assertRange, shortFile } from '../range.ts'
 import { describeFile, type FileRef, type StorageProperties } from '../storage.ts'
+import { passGate } from '../write-gate.ts'
 import { writeFileDurablySync } from './durable-file.ts'
 import { makeFolderOf } from './folders.ts'
 import { pathOf } from './layout.ts'
@@ -20,10 +21,11 @@ const packOf = (id: Id): FileRef => ({ kind: 'data', name: id })
 /**
  * Writes a pack from a worker thread, with the durability and permissions of `Storage.put`; blocks until it would survive a power cut.
  * `bytes` may lie in shared memory. The same pack already there is a success; another content under that name is HF_STORAGE_EXISTS.
- * Other errors as of `Storage.put`.
+ * Waits at the gate of the directory. Other errors as of `Storage.put`.
  */
 export function writePackFile(directory: PackDirectory, id: Id, bytes: Uint8Array): void {
   const file = packOf(id)
+  if (directory.gate) passGate(directory.gate)
   try {
     writeFileDurablySync(pathOf(directory.path, file), bytes, {
       mode: directory.fileMode,
