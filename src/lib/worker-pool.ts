@@ -57,7 +57,7 @@ export class WorkerPool<Task, Result, Notice = never> {
   readonly #running = new Map<number, { readonly thread: Thread; readonly waiting: Waiting<Task> }>()
   readonly #module: URL
   readonly #data: object | (() => object)
-  readonly #maxThreads: number
+  #maxThreads: number
   readonly #limit: number
   readonly #onNotice: ((notice: Notice) => void) | undefined
   #nextTask = 0
@@ -74,6 +74,12 @@ export class WorkerPool<Task, Result, Notice = never> {
   /** How many threads there may be. */
   get threads(): number {
     return this.#maxThreads
+  }
+
+  /** How many threads there may be from now on. Those that run go on. */
+  set threads(count: number) {
+    this.#maxThreads = count
+    this.#dispatch()
   }
 
   /** Tasks given and not yet answered. */

@@ -8,16 +8,16 @@ import { type FileAttributes, lstat } from '../posix/attributes.ts'
 import type { DirectoryListing } from '../posix/directory-listing.ts'
 import { readDirectory } from '../posix/directory-reader.ts'
 import type { Repository } from '../repository/repository.ts'
-import { encodeTree } from '../repository/tree/encode-tree.ts'
+import { encodeTree, type NodeRange, spliceTree } from '../repository/tree/encode-tree.ts'
 import { type ByteString, byteStringToText, createNode, type Node, nodesEqual } from '../repository/tree/node.ts'
 import { TreeLoader } from '../repository/tree-loader.ts'
 import type { BlobWriter } from '../repository/write/blob-writer.ts'
 import type { BackupObserver, BackupSummary, ItemChange } from './backup-observer.ts'
 import { type ChangeRules, isSameEntry, isUnchanged, wasTouchedDuring } from './change-detection.ts'
+import { matchDirectory, type PreviousNode } from './directory-match.ts'
 import { absolutePath } from './filter/clean-path.ts'
 import type { Selector } from './filter/selector.ts'
 import { hexIds } from './hex-ids.ts'
-import { matchDirectory } from './kept-directory.ts'
 import { NodeReader, pathBytes } from './node-reader.ts'
 import { PreviousTree } from './previous-tree.ts'
 import type { ReadAhead } from './read-ahead.ts'
@@ -46,12 +46,17 @@ interface OpenDirectory {
   readonly self: Node | undefined
   readonly previous: Node | undefined
   readonly previousTree: PreviousTree
-  /** Nodes of the parent snapshot that stay as they are unless `nodes` has another of that name; absent when `nodes` is the whole list. */
-  kept: readonly Node[] | undefined
+  /** What it is made of when most of it is taken over from the parent snapshot; absent when `nodes` is all of it. */
+  parts: readonly DirectoryPart[] | undefined
   readonly nodes: (Node | undefined)[]
+  /** Something the previous tree has is gone. */
+  hasLost: boolean
   /** Entries still being saved, and one for the listing itself. */
   missing: number
 }
+
+/** Nodes taken over from the previous tree, or the one that `nodes` has in `slot`, and what the previous tree has in its place. */
+type DirectoryPart = NodeRange | { readonly slot: number; readonly previous: PreviousNode | undefined }
 
 /** How long the walk may keep signals, timers and the threads' answers waiting. */
 const MAX_BUSY_MS = 50
@@ -74,7 +79,7 @@ export class Archiver {
   readonly #files: Record<ItemChange, number> = { new: 0, changed: 0, unmodified: 0 }
   readonly #dirs: Record<ItemChange, number> = { new: 0, changed: 0, unmodified: 0 }
   readonly #treeCounts = noData()
-  readonly #keepsDirectories: boolean
+  readonly #mayMatch: boolean
   #totalBytes = 0
   #targetsFound = 0
   #errors = 0
@@ -91,7 +96,7 @@ export class Archiver {
     this.#signal = signal
     this.#trees = new TreeLoader(repository)
     const { observer, changeRules, withAccessTime } = options
-    this.#keepsDirectories =
+    this.#mayMatch =
       !observer.onItem &&
       !observer.onExcluded &&
       !changeRules.ignoreCtime &&
@@ -205,8 +210,9 @@ export class Archiver {
       self: undefined,
       previous: undefined,
       previousTree: await this.#previousTree('/', parentTree),
-      kept: undefined,
+      parts: undefined,
       nodes: [],
+      hasLost: false,
       missing: 1,
     }
     await this.#walkTargets(targets, root)
@@ -278,7 +284,7 @@ export class Archiver {
       this.#report(path, error)
       return
     }
-    if (await this.#keepDirectory(directory, path, listing)) return
+    if (await this.#walkMatched(directory, path, listing)) return
     const previous = directory.previousTree
     for (let i = 0; i < listing.count; i++) {
       const name = listing.nameString(i)
@@ -298,35 +304,51 @@ export class Archiver {
   }
 
   /**
-   * Takes a directory over from the parent snapshot when nothing but its subdirectories is different, and visits those. Only where nobody
-   * wants to hear of every file, and where ctime and inode number tell of every change.
+   * Walks only what is not as in the parent snapshot. False when the directory cannot be compared that way: where somebody wants to hear of
+   * every file, or where ctime and inode number do not tell of every change.
    */
-  async #keepDirectory(directory: OpenDirectory, path: ByteString, listing: DirectoryListing): Promise<boolean> {
+  async #walkMatched(directory: OpenDirectory, path: ByteString, listing: DirectoryListing): Promise<boolean> {
     const { selector, changeRules } = this.#options
     const { bytes } = directory.previousTree
-    if (!this.#keepsDirectories || bytes === undefined) return false
+    if (!this.#mayMatch || bytes === undefined) return false
     const selectsAll = selector.selectsAll?.(path) ?? false
     const childPath = (entry: number): ByteString => joinPath(path, listing.nameString(entry))
-    const kept = matchDirectory(bytes, listing, {
-      selects: (entry) =>
-        selectsAll ||
-        (selector.selectByName(childPath(entry)) &&
-          (listing.error(entry) !== undefined || selector.select(childPath(entry), listing.attributes(entry)))),
+    const matched = matchDirectory(bytes, listing, {
+      selects: (entry) => selectsAll || this.#selects(childPath(entry), listing, entry),
       wasTouchedDuring: (ctime) => wasTouchedDuring(changeRules.parentRun, ctime),
       isSame: (attributes, node) => this.#isSame(attributes, node),
       hasBlob: (id) => this.#writer.hasBytes('data', id),
     })
-    if (kept === undefined) return false
-    directory.kept = kept.directories.map(({ node }) => node)
-    for (const size of kept.fileSizes) {
-      this.#files.unmodified++
-      this.#totalBytes += size
-      this.#observer.onCounted?.('file')
-      this.#observer.onBytes?.(size)
+    if (matched === undefined) return false
+    this.#files.unmodified += matched.files
+    this.#totalBytes += matched.bytes
+    if (this.#observer.onCounted) for (let i = 0; i < matched.files; i++) this.#observer.onCounted('file')
+    this.#observer.onBytes?.(matched.bytes)
+    const parts: DirectoryPart[] = []
+    for (const step of matched.steps) {
+      if ('from' in step) {
+        parts.push(step)
+        continue
+      }
+      const { entry, previous } = step
+      const slot = directory.nodes.length
+      const name = listing.nameString(entry)
+      const visit = this.#visit(directory, name, childPath(entry), listing.attributes(entry), previous?.node, true)
+      if (visit !== undefined) await visit
+      if (directory.nodes.length > slot) parts.push({ slot, previous })
+      else if (previous) directory.hasLost = true
     }
-    for (const { node, entry } of kept.directories)
-      await this.#visitDirectory(directory, node.name, childPath(entry), listing.attributes(entry), node)
+    directory.parts = parts
+    if (matched.hasLost) directory.hasLost = true
     return true
+  }
+
+  #selects(path: ByteString, listing: DirectoryListing, entry: number): boolean {
+    const { selector } = this.#options
+    return (
+      selector.selectByName(path) &&
+      (listing.error(entry) !== undefined || selector.select(path, listing.attributes(entry)))
+    )
   }
 
   /** Archives one entry. Returns a promise only when there is something to wait for. */
@@ -397,8 +419,9 @@ export class Archiver {
         : this.#nodes.read(name, path, attributes, { quiet: aboveTargets }),
       previous,
       previousTree: await this.#previousTree(snapshotPath, previous?.type === 'dir' ? previous.subtree : undefined),
-      kept: undefined,
+      parts: undefined,
       nodes: [],
+      hasLost: false,
       missing: 1,
     }
   }
@@ -463,7 +486,7 @@ export class Archiver {
     if (--directory.missing > 0) return
     const { parent, self, previous } = directory
     const added = noData()
-    const subtree = this.#sameTree(directory) ?? (await this.saveTree(encodeTree(nodesOf(directory)), added))
+    const subtree = sameTree(directory) ?? (await this.saveTree(encode(directory), added))
     if (!parent) {
       this.#finished(subtree)
       return
@@ -475,15 +498,6 @@ export class Archiver {
     this.#observer.onCounted?.('dir')
     this.#observer.onItem?.({ path: `${byteStringToText(directory.snapshotPath)}/`, type: 'dir', change, node, added })
     await this.#entryDone(parent)
-  }
-
-  /** The id of the parent snapshot's tree, when the directory has it again. */
-  #sameTree({ previous, previousTree, kept, nodes }: OpenDirectory): Id | undefined {
-    if (previous?.subtree === undefined) return undefined
-    const before = kept ?? previousTree.nodes
-    const now = nodes.filter((node) => node !== undefined)
-    const isSame = before.length === now.length && before.every((node, i) => nodesEqual(node, now[i]!))
-    return isSame ? previous.subtree : undefined
   }
 
   async #previousTree(path: ByteString, tree: Id | undefined): Promise<PreviousTree> {
@@ -522,10 +536,32 @@ export class Archiver {
   }
 }
 
-/** The whole list of a directory, all of whose entries are dealt with. */
-function nodesOf({ previousTree, kept, nodes }: OpenDirectory): readonly Node[] {
+/** The id of the parent snapshot's tree, when the directory has it again. */
+function sameTree({ previousTree, parts, hasLost, nodes }: OpenDirectory): Id | undefined {
+  if (previousTree.id === undefined || hasLost) return undefined
+  if (parts) return parts.every((part) => 'from' in part || isAsBefore(part, nodes)) ? previousTree.id : undefined
+  const before = previousTree.nodes
   const now = nodes.filter((node) => node !== undefined)
-  if (!kept) return now
-  const changed = new Map(now.map((node) => [node.name, node]))
-  return previousTree.nodes.map((node) => changed.get(node.name) ?? node)
+  const isSame = before.length === now.length && before.every((node, i) => nodesEqual(node, now[i]!))
+  return isSame ? previousTree.id : undefined
+}
+
+function isAsBefore(
+  { slot, previous }: Exclude<DirectoryPart, NodeRange>,
+  nodes: readonly (Node | undefined)[],
+): boolean {
+  const now = nodes[slot]
+  return now !== undefined && previous !== undefined && nodesEqual(previous.node, now)
+}
+
+/** The tree of a directory all of whose entries are dealt with. */
+function encode({ previousTree, parts, nodes }: OpenDirectory): Uint8Array {
+  if (!parts) return encodeTree(nodes.filter((node) => node !== undefined))
+  const present = parts.map((part) =>
+    'from' in part ? part : isAsBefore(part, nodes) ? part.previous! : nodes[part.slot],
+  )
+  return spliceTree(
+    previousTree.bytes!,
+    present.filter((part) => part !== undefined),
+  )
 }

@@ -6,9 +6,9 @@ const none: readonly Node[] = []
 
 /** A directory as the parent snapshot has it; decoded when somebody asks for its nodes. */
 export class PreviousTree {
-  /** The tree blob, as long as it is not decoded. */
+  /** The tree blob. */
   readonly bytes: Uint8Array | undefined
-  readonly #id: Id | undefined
+  readonly id: Id | undefined
   readonly #onDamage: (error: unknown) => void
   #nodes: readonly Node[] | undefined
   #at = 0
@@ -21,7 +21,7 @@ export class PreviousTree {
   ) {
     this.bytes = bytes
     this.#nodes = nodes
-    this.#id = id
+    this.id = id
     this.#onDamage = onDamage
   }
 
@@ -48,7 +48,7 @@ export class PreviousTree {
 
   #decode(): readonly Node[] {
     try {
-      return this.bytes === undefined ? none : decodeTree(this.bytes, this.#id).nodes
+      return this.bytes === undefined ? none : decodeTree(this.bytes, this.id).nodes
     } catch (error) {
       this.#onDamage(error)
       return none

@@ -14,7 +14,7 @@ const MAX_ENTRIES = 128_000
 /** A listing older than this is read again: what it says may have changed. */
 const MAX_AGE_MS = 5_000
 /** How long the event loop may be kept busy in one go. */
-const SLICE_MS = 8
+const SLICE_MS = 2
 
 interface Listing {
   readonly entries: DirectoryListing

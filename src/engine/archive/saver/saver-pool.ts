@@ -23,6 +23,11 @@ import { openSource } from './open-source.ts'
 const WHOLE_FILE_BYTES = 8 * 1024 * 1024
 const FILES_PER_TASK = 128
 const BYTES_PER_TASK = 8 * 1024 * 1024
+/** What a thread that has nothing to do begins with, rather than wait for more. */
+const FILES_TO_BEGIN = 16
+/** A second thread costs more than it saves until so much is waiting. */
+const FILES_FOR_MORE_THREADS = 512
+const BYTES_FOR_MORE_THREADS = 64 * 1024 * 1024
 
 /** What became of one file. */
 export type SavedFile =
@@ -105,20 +110,22 @@ export class SaverPool {
       dryRun: options.dryRun,
     })
     this.#pool = new WorkerPool(workerModule(import.meta.url, './saver-thread'), {
-      threads: options.threads,
+      threads: 1,
       data,
       onNotice: (notice) => this.#receive(notice),
     })
   }
 
   get threads(): number {
-    return this.#pool.threads
+    return this.#options.threads
   }
 
   /** Saves one file; `done` is called once, in any order among files. */
   saveFile(task: FileTask, done: (saved: SavedFile) => void): void {
     this.#unanswered++
     this.#unansweredBytes += task.attributes.size
+    if (this.#unanswered > FILES_FOR_MORE_THREADS || this.#unansweredBytes > BYTES_FOR_MORE_THREADS)
+      this.#useAllThreads()
     const answered = (saved: SavedFile): void => {
       this.#unanswered--
       this.#unansweredBytes -= task.attributes.size
@@ -131,11 +138,13 @@ export class SaverPool {
     }
     this.#batch.push({ task, done: answered })
     this.#batchBytes += task.attributes.size
-    if (this.#batch.length >= FILES_PER_TASK || this.#batchBytes >= BYTES_PER_TASK) this.sendBatch()
+    const isIdle = this.#pool.pending === 0 && this.#batch.length >= FILES_TO_BEGIN
+    if (isIdle || this.#batch.length >= FILES_PER_TASK || this.#batchBytes >= BYTES_PER_TASK) this.sendBatch()
   }
 
   /** Saves bytes that were cut elsewhere (a stream) as one blob. */
   async saveChunk(bytes: Uint8Array): Promise<SavedContent> {
+    if (this.#pool.pending > 0) this.#useAllThreads()
     const result = await this.#pool.run({ kind: 'chunk', bytes })
     if (result.kind !== 'chunk') throw new TypeError('a saver answered another task')
     this.#count(result.content)
@@ -173,8 +182,12 @@ export class SaverPool {
     this.#large.clear()
   }
 
+  #useAllThreads(): void {
+    if (this.#pool.threads < this.#options.threads) this.#pool.threads = this.#options.threads
+  }
+
   #hasRoom(): boolean {
-    return this.#unanswered < 12 * FILES_PER_TASK && this.#unansweredBytes < 256 * 1024 * 1024
+    return this.#unanswered < 40 * FILES_PER_TASK && this.#unansweredBytes < 256 * 1024 * 1024
   }
 
   #adopt(): void {

@@ -30,6 +30,34 @@ export function encodeTree(nodes: readonly Node[]): Uint8Array {
     previous = node.name
     writeNode(node)
   }
+  return finish()
+}
+
+/** Bytes `from` to `to` of another tree blob: one or more nodes and the commas between them. */
+export interface NodeRange {
+  readonly from: number
+  readonly to: number
+}
+
+/** As `encodeTree`, with nodes taken over from the tree blob `source` as they are. Order is the caller's business. */
+export function spliceTree(source: Uint8Array, parts: readonly (NodeRange | Node)[]): Uint8Array {
+  length = 0
+  ascii('{"nodes":[')
+  for (const [i, part] of parts.entries()) {
+    reserve(1)
+    if (i > 0) buffer[length++] = 0x2c
+    if (!('from' in part)) {
+      writeNode(part)
+      continue
+    }
+    reserve(part.to - part.from)
+    buffer.set(source.subarray(part.from, part.to), length)
+    length += part.to - part.from
+  }
+  return finish()
+}
+
+function finish(): Uint8Array {
   reserve(8)
   ascii(']}\n')
   const result = buffer.slice(0, length)

@@ -170,8 +170,9 @@ export class JsonCursor {
     const bytes = this.#bytes
     if (this.peek() !== 0x22) this.fail('a time')
     const start = this.at + 1
-    if (this.#timeStart > 0) {
-      const difference = start - this.#timeStart
+    const difference = start - this.#timeStart
+    // Not when the cursor was set back.
+    if (this.#timeStart > 0 && difference > 0) {
       let i = this.#timeStart
       while (bytes[i] === bytes[i + difference] && bytes[i] !== 0x22) i++
       if (bytes[i] === 0x22 && bytes[i + difference] === 0x22) {
@@ -181,7 +182,7 @@ export class JsonCursor {
     }
     let end = start
     while (end < bytes.length && bytes[end] !== 0x22) end++
-    const time = parseTimeAt(bytes, start, end) ?? this.fail('a time', start)
+    const time = (bytes[end] === 0x22 ? parseTimeAt(bytes, start, end) : undefined) ?? this.fail('a time', start)
     this.at = end + 1
     this.#timeStart = start
     this.#time = time

@@ -1,22 +1,33 @@
 import { isUtf8 } from 'node:buffer'
 import { utf8 } from '../../lib/bytes.ts'
+import { isHoldfastError } from '../../lib/errors.ts'
 import type { FileAttributes, FileTime } from '../posix/attributes.ts'
 import type { DirectoryListing } from '../posix/directory-listing.ts'
 import { groupName, userName } from '../posix/owner-names.ts'
 import { decodeNode } from '../repository/tree/decode-tree.ts'
+import type { NodeRange } from '../repository/tree/encode-tree.ts'
 import { JsonCursor } from '../repository/tree/json-cursor.ts'
 import { toGoMode } from '../repository/tree/mode.ts'
 import { type ByteString, type Node, textToByteString } from '../repository/tree/node.ts'
 
-/** What a directory has that is as it was. */
-export interface KeptDirectory {
-  /** Nodes of its subdirectories, which may have changed, and the place of each in the listing. */
-  readonly directories: readonly { readonly node: Node; readonly entry: number }[]
-  /** Sizes of its files. */
-  readonly fileSizes: readonly number[]
+/** A node of the parent snapshot's tree, and where in the tree blob it is written. */
+export interface PreviousNode extends NodeRange {
+  readonly node: Node
 }
 
-export interface KeptRules {
+/** What becomes of a directory, in its order: nodes that are taken over, and entries that have to be looked at. */
+export type MatchStep = NodeRange | { readonly entry: number; readonly previous: PreviousNode | undefined }
+
+export interface MatchedDirectory {
+  readonly steps: readonly MatchStep[]
+  /** Something that was there is gone. */
+  readonly hasLost: boolean
+  /** Of what is taken over. */
+  readonly files: number
+  readonly bytes: number
+}
+
+export interface MatchRules {
   /** Whether the entry is part of the backup. */
   selects(entry: number): boolean
   /** A file touched while the parent snapshot was being made may hold more than that saw: see `ChangeRules`. */
@@ -29,8 +40,7 @@ export interface KeptRules {
 
 const start = utf8('{"nodes":[')
 const nameKey = utf8('{"name":"')
-const fileKey = utf8('","type":"file","mode":')
-const directoryKey = utf8('","type":"dir"')
+const fileKey = utf8(',"type":"file","mode":')
 const key = (name: string): Uint8Array => utf8(`,"${name}":`)
 const [mtimeKey, atimeKey, ctimeKey] = [key('mtime'), key('atime'), key('ctime')]
 const [uidKey, gidKey, userKey, groupKey] = [key('uid'), key('gid'), key('user'), key('group')]
@@ -46,20 +56,22 @@ isPlain[0x7f] = 0
 const id = new Uint8Array(32)
 
 /**
- * Compares a directory with the tree blob of the parent snapshot without making objects of its files, which is what most of the time goes
- * into when little has changed. Returns undefined when anything but its subdirectories is different, or written in another way than
- * Holdfast and restic write it: then the directory has to be compared entry by entry.
+ * Compares a directory with its tree blob in the parent snapshot. Files that are as they were are passed over byte by byte, without making
+ * objects of them; most of the time goes into that when little has changed. Subdirectories always have to be looked at.
+ *
+ * Returns undefined when the blob is not a tree, or an entry could not be read: then the directory is to be compared the long way, which
+ * says what is wrong.
  */
 export function matchDirectory(
   tree: Uint8Array,
   listing: DirectoryListing,
-  rules: KeptRules,
-): KeptDirectory | undefined {
+  rules: MatchRules,
+): MatchedDirectory | undefined {
   try {
     return new Matcher(tree, listing, rules).match()
-  } catch {
-    // Not what a tree looks like; who reads it the long way says why.
-    return undefined
+  } catch (error) {
+    if (isHoldfastError(error, 'HF_TREE_INVALID')) return undefined
+    throw error
   }
 }
 
@@ -67,43 +79,97 @@ class Matcher {
   readonly #cursor: JsonCursor
   readonly #tree: Uint8Array
   readonly #listing: DirectoryListing
-  readonly #rules: KeptRules
+  readonly #rules: MatchRules
+  readonly #steps: MatchStep[] = []
+  /** Whether there are nodes at the cursor and behind it. */
+  #hasMore = false
+  /** A node that was read and is not compared yet. */
+  #next: PreviousNode | undefined
+  #hasLost = false
+  #files = 0
+  #bytes = 0
 
-  constructor(tree: Uint8Array, listing: DirectoryListing, rules: KeptRules) {
+  constructor(tree: Uint8Array, listing: DirectoryListing, rules: MatchRules) {
     this.#cursor = new JsonCursor(tree, 'a tree')
     this.#tree = tree
     this.#listing = listing
     this.#rules = rules
   }
 
-  match(): KeptDirectory | undefined {
-    const cursor = this.#cursor
-    const directories: { node: Node; entry: number }[] = []
-    const fileSizes: number[] = []
-    if (!cursor.acceptBytes(start)) return undefined
-    for (let entry = 0, count = 0; entry < this.#listing.count; entry++) {
+  match(): MatchedDirectory | undefined {
+    if (!this.#cursor.acceptBytes(start)) return undefined
+    this.#hasMore = this.#cursor.peek() !== 0x5d
+    for (let entry = 0; entry < this.#listing.count; entry++) {
       if (!this.#rules.selects(entry)) continue
       if (this.#listing.error(entry) !== undefined) return undefined
       const attributes = this.#listing.attributes(entry)
-      if (attributes.type === 'socket') continue
-      if (count++ > 0 && !cursor.accept(0x2c)) return undefined
-      const begin = cursor.at
-      if (!cursor.acceptBytes(nameKey) || !this.#acceptName(entry)) return undefined
-      if (attributes.type === 'file') {
-        if (!cursor.acceptBytes(fileKey) || !this.#acceptFile(attributes)) return undefined
-        fileSizes.push(attributes.size)
-        continue
-      }
-      const isDirectory = attributes.type === 'dir'
-      if (isDirectory && !cursor.acceptBytes(directoryKey)) return undefined
-      cursor.at = begin
-      const node = decodeNode(cursor)
-      if (isDirectory) directories.push({ node, entry })
-      else if (!this.#rules.isSame(attributes, node)) return undefined
+      if (attributes.type !== 'socket') this.#place(entry, attributes)
     }
-    return cursor.accept(0x5d) && cursor.accept(0x7d) && cursor.peek() === undefined
-      ? { directories, fileSizes }
-      : undefined
+    while (this.#next ?? this.#readNode()) this.#lose()
+    this.#cursor.expect(0x5d)
+    this.#cursor.expect(0x7d)
+    return { steps: this.#steps, hasLost: this.#hasLost, files: this.#files, bytes: this.#bytes }
+  }
+
+  /** Finds the node of an entry; nodes before it are of entries that are gone. */
+  #place(entry: number, attributes: FileAttributes): void {
+    if (this.#next === undefined && this.#passOver(entry, attributes)) return
+    const name = this.#listing.nameString(entry)
+    for (let node = this.#next ?? this.#readNode(); node; node = this.#readNode()) {
+      if (node.node.name > name) break
+      if (node.node.name < name) this.#lose()
+      else {
+        this.#next = undefined
+        const isSame =
+          attributes.type !== 'file' && attributes.type !== 'dir' && this.#rules.isSame(attributes, node.node)
+        if (isSame) this.#keep(node)
+        else this.#steps.push({ entry, previous: node })
+        return
+      }
+    }
+    this.#steps.push({ entry, previous: undefined })
+  }
+
+  /** Takes over the node at the cursor when it is this very file. */
+  #passOver(entry: number, attributes: FileAttributes): boolean {
+    const cursor = this.#cursor
+    const from = cursor.at
+    if (attributes.type !== 'file' || !this.#hasMore) return false
+    const isSame =
+      cursor.acceptBytes(nameKey) &&
+      this.#acceptName(entry) &&
+      cursor.acceptBytes(fileKey) &&
+      this.#acceptFile(attributes)
+    if (!isSame) {
+      cursor.at = from
+      return false
+    }
+    this.#keep({ from, to: cursor.at })
+    this.#files++
+    this.#bytes += attributes.size
+    this.#hasMore = cursor.accept(0x2c)
+    return true
+  }
+
+  #readNode(): PreviousNode | undefined {
+    if (!this.#hasMore) return undefined
+    const from = this.#cursor.at
+    const node = decodeNode(this.#cursor)
+    this.#next = { node, from, to: this.#cursor.at }
+    this.#hasMore = this.#cursor.accept(0x2c)
+    return this.#next
+  }
+
+  #lose(): void {
+    this.#next = undefined
+    this.#hasLost = true
+  }
+
+  /** Nodes side by side become one range. */
+  #keep({ from, to }: NodeRange): void {
+    const last = this.#steps.at(-1)
+    if (last && 'from' in last && last.to + 1 === from) this.#steps[this.#steps.length - 1] = { from: last.from, to }
+    else this.#steps.push({ from, to })
   }
 
   #acceptName(entry: number): boolean {
@@ -117,7 +183,8 @@ class Matcher {
       if (this.#tree[shift + i] !== byte || isPlain[byte] === 0) return false
       if (byte >= 0x80) isAscii = false
     }
-    this.#cursor.at = shift + end
+    if (this.#tree[shift + end] !== 0x22) return false
+    this.#cursor.at = shift + end + 1
     return isAscii || isUtf8(names.subarray(from, end))
   }
 
