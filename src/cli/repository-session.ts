@@ -23,6 +23,11 @@ export type LockNeed = 'read' | 'append' | 'exclusive' | 'none'
 
 export interface SessionOptions {
   readonly lock: LockNeed
+  /**
+   * Begin while it is not certain yet that nobody else took a lock at the same time. For what takes long, so that stopping early is nothing
+   * out of the ordinary. What appends always does.
+   */
+  readonly early?: boolean
   /** Another repository than the one of `--repo`. */
   readonly access?: AccessOptions
   /** Nothing is written: writes are dropped, and the lock is not taken. */
@@ -52,9 +57,10 @@ export async function withRepository<T>(
   try {
     const needsLock = options.lock !== 'none' && !options.dryRun && !(options.lock === 'read' && context.global.noLock)
     if (!needsLock) return await work({ repository, signal: context.signal })
+    const isEarly = options.lock === 'append' || options.early
     await using lock = await acquireLock(repositoryLockFiles(repository), {
       exclusive: options.lock === 'exclusive',
-      early: options.lock === 'append',
+      early: isEarly,
       freeze: () => gate.close(),
       retryMs: context.global.retryLockMs,
       clock: context.clock,
@@ -65,7 +71,7 @@ export async function withRepository<T>(
     })
     lock.signal.addEventListener('abort', () => gate.shut(lock.signal.reason), { once: true })
     const signal = AbortSignal.any([context.signal, lock.signal])
-    const settled = options.lock === 'append' ? settle(lock, repository, gate, signal) : undefined
+    const settled = isEarly ? settle(lock, repository, gate, signal) : undefined
     const result = await work({ repository, signal })
     await settled
     return result

@@ -14,7 +14,7 @@ export const copyCommand: Command<CopyOptions> = {
   ...copyDescription,
   run(context, options, references) {
     const { output } = context
-    return withRepository(context, { lock: 'read', access: sourceAccess(options) }, (source) =>
+    return withRepository(context, { lock: 'read', early: true, access: sourceAccess(options) }, (source) =>
       withRepository(context, { lock: 'append' }, async (destination) => {
         const signal = AbortSignal.any([source.signal, destination.signal])
         const from = source.repository

@@ -24,10 +24,10 @@ export const restoreCommand: Command<RestoreOptions> = {
     const { output } = context
     const target = options.target!
     const selection = await selectionOf(context, options)
-    // They start while the password becomes a key.
-    await using threads = new RestoreThreads()
-    return await withRepository(context, { lock: 'read' }, async (session) => {
+    return await withRepository(context, { lock: 'read', early: true }, async (session) => {
       const { repository, signal } = session
+      // Not earlier: they would take the processors from the derivation of the key.
+      await using threads = new RestoreThreads()
       const { snapshot, subfolder } = await chooseSnapshot(repository, reference!, options, signal)
       await repository.loadIndex(signal)
       const tree = await resolveFolder(repository, treeOf(snapshot), textToByteString(subfolder), signal)

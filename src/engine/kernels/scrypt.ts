@@ -50,8 +50,7 @@ export async function scrypt(
 
 /** undefined when it cannot be done this way here. */
 async function mixOnThreads(blocks: Uint8Array, { N, r, p }: ScryptCost): Promise<Uint8Array | undefined> {
-  // This thread has other things to do meanwhile.
-  const threads = Math.min(Math.max(1, availableParallelism() - 1), Math.ceil(p / 2))
+  const threads = Math.min(Math.max(2, availableParallelism()), Math.ceil(p / 2))
   const pool = new WorkerPool<ScryptTask, ScryptResult>(workerModule(import.meta.url, './scrypt-thread'), {
     threads,
     data: {},

@@ -10,7 +10,7 @@ export const defaultRestoreThreads = (): number => Math.min(MAX_THREADS, Math.ma
 
 /**
  * The threads of a restore. They serve planning, writing and verifying in turn, so that whoever does all three starts them once; started
- * while the repository is being opened they are ready when it is.
+ * before the index is loaded they are ready when it is.
  */
 export class RestoreThreads implements AsyncDisposable {
   readonly #pool: WorkerPool<RestoreTask, RestoreResult>
