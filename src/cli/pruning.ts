@@ -3,6 +3,7 @@ import { planPrune } from '../engine/repository/prune/plan-prune.ts'
 import type { PruneOptions as EngineOptions } from '../engine/repository/prune/prune-plan.ts'
 import type { Id } from '../lib/id.ts'
 import type { CommandContext } from './context.ts'
+import { usageError } from './descriptions/usage.ts'
 import type { PruneLimitOptions } from './options/prune-limits.ts'
 import type { UnusedLimit } from './options/quantities.ts'
 import { printPrunePlan } from './output/prune-report.ts'
@@ -10,6 +11,8 @@ import { progressOf, type RepositorySession } from './repository-session.ts'
 
 export interface PruningOptions extends PruneLimitOptions {
   readonly dryRun: boolean
+  /** Delete the index before there is a new one; the id of the repository. */
+  readonly unsafeRecoverNoFreeSpace?: string | undefined
 }
 
 /**
@@ -23,19 +26,23 @@ export async function prune(
   removed: ReadonlySet<Id> = new Set(),
 ): Promise<void> {
   const progress = progressOf(context)
+  const { id } = repository.config
+  const unsafe = options.unsafeRecoverNoFreeSpace
+  if (unsafe !== undefined && unsafe !== id)
+    throw usageError(`must pass id '${id}' to --unsafe-recover-no-free-space`, 'first try "prune --max-repack-size 0"')
   await repository.loadIndex(signal)
   const plan = await planPrune(repository, engineOptions(options), progress, { ignoreSnapshots: removed, signal })
   printPrunePlan(context.output, plan, options.dryRun)
   if (!options.dryRun) await executePrune(repository, plan, progress, signal)
 }
 
-const engineOptions = (options: PruneLimitOptions): EngineOptions => ({
+const engineOptions = (options: PruningOptions): EngineOptions => ({
   maxUnusedBytes: unusedLimit(options.maxUnused),
   maxRepackBytes: options.maxRepackSizeBytes ?? Number.POSITIVE_INFINITY,
   smallPackBytes: options.repackSmallerThanBytes ?? 0,
   repackCacheableOnly: options.repackCacheableOnly,
   repackUncompressed: options.repackUncompressed,
-  unsafeRecovery: false,
+  unsafeRecovery: options.unsafeRecoverNoFreeSpace !== undefined,
 })
 
 /** How much may stay unused, given how much is used: a percentage is one of the repository as it is afterwards. */

@@ -182,7 +182,7 @@ describe('prune', () => {
       [['--repack-uncompressed', '--compression', 'off'], 'without compressing'],
       [['--max-unused', '100%'], 'below 100 %'],
       [['--no-lock'], '--no-lock'],
-      [['--unsafe-recover-no-free-space', 'x'], '--max-repack-size 0'],
+      [['--unsafe-recover-no-free-space', 'x'], 'must pass id'],
     ] as const) {
       const { exitCode, stderr } = await stage.run(['prune', ...args])
       expect(exitCode).toBe(1)
@@ -192,6 +192,14 @@ describe('prune', () => {
 })
 
 describe.skipIf(lacks('restic'))('restic afterwards', () => {
+  test('finds everything whole when the index went first, for a storage that is full', async () => {
+    using stage = await fiveDays()
+    await stage.must(['forget', '--keep-last', '2'])
+    const { id } = JSON.parse(await stage.must(['cat', 'config'])) as { id: string }
+    await stage.must(['prune', '--unsafe-recover-no-free-space', id])
+    expectResticContent(stage.path('repository'))
+  })
+
   test('sees the same snapshots and finds everything whole', async () => {
     using stage = await fiveDays()
     await stage.must(['forget', '--keep-last', '2', '--prune', '--max-unused', '0', '--repack-cacheable-only'])

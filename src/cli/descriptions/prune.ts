@@ -1,10 +1,13 @@
 import type { CommandDescription } from '../command.ts'
-import { flag } from '../options/option.ts'
+import { flag, value } from '../options/option.ts'
 import { type PruneLimitOptions, pruneLimitOptions, retiredPruneOptions } from '../options/prune-limits.ts'
+import { textKind } from '../options/values.ts'
 import { usageError } from './usage.ts'
 
 export interface PruneOptions extends PruneLimitOptions {
   readonly dryRun: boolean
+  /** The id of the repository, as proof that its owner knows what is at stake. */
+  readonly unsafeRecoverNoFreeSpace: string | undefined
 }
 
 export const pruneDescription: CommandDescription<PruneOptions> = {
@@ -22,15 +25,12 @@ An interrupted run leaves a repository that is whole; the next run goes on.`,
   options: {
     ...pruneLimitOptions,
     dryRun: flag('dry-run', 'change nothing, print what would be done', { short: 'n' }),
+    unsafeRecoverNoFreeSpace: value(
+      'unsafe-recover-no-free-space',
+      textKind('repository id'),
+      'UNSAFE: delete the index before there is a new one, for a storage so full that --max-repack-size 0 fails',
+    ),
   },
-  refused: [
-    {
-      long: 'unsafe-recover-no-free-space',
-      takesValue: true,
-      reason:
-        'it deletes the index before there is a new one; --max-repack-size 0 needs only the room of one index file',
-    },
-  ],
   retired: retiredPruneOptions,
   arguments: [],
   exitCodes: [10, 11, 12],

@@ -71,8 +71,12 @@ export async function addKey(repository: Repository, password: string, options: 
       )
     if (!isSame) throw new HoldfastError('HF_KEY_INVALID', `key ${shortId(id)} does not open the repository`)
   } catch (cause) {
-    await repository.storage.delete({ kind: 'key', name: id }).catch(() => undefined)
-    throw new HoldfastError('HF_KEY_INVALID', 'failed to access repository with new key; it was removed again', {
+    const isRemoved = await repository.storage.delete({ kind: 'key', name: id }).then(
+      () => true,
+      () => false,
+    )
+    const fate = isRemoved ? 'was removed again' : `could not be removed: it is keys/${id}`
+    throw new HoldfastError('HF_KEY_INVALID', `failed to access repository with new key, which ${fate}`, {
       cause,
       hint: 'the keys there were before still open the repository; test memory and storage of this machine, then try again',
     })

@@ -135,8 +135,8 @@ class Execution implements Disposable {
   }
 
   async #writeContent(): Promise<void> {
-    const { tasks } = this.#plan.writing
     const { directory, connections } = this.#repository.storage.properties
+    const tasks = inStrands(this.#plan.writing.tasks, this.#threads.count)
     const atATime = directory ? this.#threads.count * 2 : Math.max(connections, this.#threads.count * 2)
     await forEachParallel(tasks, atATime, async (task) => {
       throwIfInterrupted(this.#signal)
@@ -376,4 +376,15 @@ class Execution implements Disposable {
       },
     )
   }
+}
+
+/**
+ * One from each of `count` stretches in turn: threads write to different files, as two that write to the same one keep each other waiting,
+ * and yet read on where they left off.
+ */
+function inStrands<T>(items: readonly T[], count: number): T[] {
+  const length = Math.ceil(items.length / count)
+  return Array.from({ length: length * count }, (_, i) => items[(i % count) * length + Math.floor(i / count)]).filter(
+    (item) => item !== undefined,
+  )
 }
