@@ -8,6 +8,7 @@ import { measureFloors } from './compare/floors.ts'
 import { describeMachine } from './compare/machine.ts'
 import { type BenchResult, toMarkdown } from './compare/report.ts'
 import { settle } from './compare/settle.ts'
+import { profileFirstBackup } from './compare/stages.ts'
 import { findTool } from './compare/tools.ts'
 import { Workbench } from './compare/workbench.ts'
 import { ensureTree } from './tree/keep.ts'
@@ -88,6 +89,7 @@ async function main(): Promise<void> {
       await cases[name].run(bench, tree).catch((error: Error) => bench.object(name, error.message))
     }
     if (values.extra !== undefined) await runOnFolder(bench, resolve(values.extra))
+    const profiled = chosen.includes('first') ? await profileFirstBackup(bench, [tree.root]) : undefined
     const result: BenchResult = {
       name: values.save ?? 'benchmark',
       date: new Date(Number(systemClock.now() / 1_000_000n)).toISOString(),
@@ -98,6 +100,7 @@ async function main(): Promise<void> {
       runs: bench.runs,
       sizes: bench.sizes,
       floors,
+      stages: profiled,
       objections: bench.objections,
     }
     report(result)

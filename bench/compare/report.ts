@@ -1,5 +1,6 @@
 import type { Floor } from './floors.ts'
 import type { Machine } from './machine.ts'
+import { type StageShares, stages } from './stages.ts'
 import type { ToolName } from './tools.ts'
 import type { Objection, Run, StoredSize } from './workbench.ts'
 
@@ -15,6 +16,8 @@ export interface BenchResult {
   readonly runs: readonly Run[]
   readonly sizes: readonly StoredSize[]
   readonly floors: readonly Floor[]
+  /** Of a first backup; absent when none was profiled. */
+  readonly stages?: StageShares | undefined
   readonly objections: readonly Objection[]
 }
 
@@ -113,6 +116,7 @@ export function toMarkdown(result: BenchResult): string {
       result.floors.map((floor) => [floor.what, seconds(floor.wallMs), seconds(floor.cpuMs)]),
     ),
     '',
+    ...stageLines(result.stages),
     ...(result.objections.length > 0 ? ['## What does not count', ''] : []),
     ...result.objections.map((objection) => `- ${objection.case}: ${objection.reason}`),
     '',
@@ -151,6 +155,18 @@ function memoryLines(summaries: readonly CaseSummary[]): readonly string[] {
   const reached = first.peakBytes.holdfast <= MOST_PEAK_BYTES ? 'reached' : 'MISSED'
   return [
     `Peak memory of a first backup: ${megabytes(first.peakBytes.holdfast)}, at most ${megabytes(MOST_PEAK_BYTES)} allowed: ${reached}.`,
+    '',
+  ]
+}
+
+function stageLines(shares: StageShares | undefined): readonly string[] {
+  if (shares === undefined) return []
+  return [
+    '## Where the time of a first backup goes',
+    '',
+    'Shares of what all threads do, from a run of its own under a profiler. `verify` is the decompression of everything that was compressed.',
+    '',
+    ...table(stages, [stages.map((stage) => percent(shares[stage]))]),
     '',
   ]
 }

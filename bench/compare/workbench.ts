@@ -103,7 +103,12 @@ export class Workbench {
   }
 
   /** Runs a tool on one of its repositories, after the disk has come to rest. */
-  async run(tool: Tool, label: string, args: readonly string[]): Promise<Measurement> {
+  async run(
+    tool: Tool,
+    label: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Measurement> {
     if (this.#waits) await settle()
     return measure([tool.program, '-r', this.repository(tool, label), '--password-file', this.#passwordFile, ...args], {
       environment: {
@@ -111,6 +116,7 @@ export class Workbench {
         HOME: this.#folder,
         XDG_CACHE_HOME: this.#cacheFolder(tool),
         TMPDIR: process.env.TMPDIR ?? '/tmp',
+        ...environment,
       },
     })
   }

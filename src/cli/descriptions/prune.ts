@@ -27,7 +27,7 @@ An interrupted run leaves a repository that is whole; the next run goes on.`,
     dryRun: flag('dry-run', 'change nothing, print what would be done', { short: 'n' }),
     unsafeRecoverNoFreeSpace: value(
       'unsafe-recover-no-free-space',
-      textKind('repository id'),
+      textKind('string'),
       'UNSAFE: delete the index before there is a new one, for a storage so full that --max-repack-size 0 fails',
     ),
   },

@@ -134,6 +134,70 @@ describe('taking a lock', () => {
     expect([...files.files.keys()]).toEqual(['cd'.repeat(32)])
   })
 
+  describe('early', () => {
+    const early = async (files: LockFiles, clock: FakeClock, options: Partial<LockOptions> = {}) => {
+      const events: string[] = []
+      const freeze = () => {
+        events.push('freeze')
+        return () => events.push('thaw')
+      }
+      const lock = await acquireLock(files, { exclusive: false, early: true, clock, freeze, ...options })
+      held.push(lock)
+      return { lock, events }
+    }
+
+    test('is there at once, and may write when it is certain', async () => {
+      const files = new MemoryLocks()
+      const clock = new FakeClock()
+      const { lock, events } = await early(files, clock)
+      expect(events).toEqual(['freeze'])
+      await clock.advance(199)
+      expect(events).toEqual(['freeze'])
+      await clock.advance(1)
+      await lock.certain
+      expect(events).toEqual(['freeze', 'thaw'])
+      expect(lock.signal.aborted).toBe(false)
+    })
+
+    test('is lost, and never writes, when somebody else was as fast', async () => {
+      const files = new MemoryLocks()
+      const clock = new FakeClock()
+      files.before = (call) => {
+        if (call === 'save') files.files.set('cd'.repeat(32), other(clock, { exclusive: true }))
+      }
+      const { lock, events } = await early(files, clock)
+      await clock.advance(200)
+      await expect(lock.certain).rejects.toMatchObject({ code: 'HF_REPO_LOCKED' })
+      expect(lock.signal.reason).toMatchObject({ code: 'HF_REPO_LOCKED' })
+      await lock.release()
+      expect(events).toEqual(['freeze'])
+      expect([...files.files.keys()]).toEqual(['cd'.repeat(32)])
+    })
+
+    test('given back before it is certain leaves nothing behind', async () => {
+      const files = new MemoryLocks()
+      const clock = new FakeClock()
+      const { lock, events } = await early(files, clock)
+      await lock.release()
+      expect(files.files.size).toBe(0)
+      expect(events).toEqual(['freeze'])
+      await clock.advance(1000)
+      expect(events).toEqual(['freeze'])
+    })
+
+    test.each([{ exclusive: true }, { retryMs: 60_000 }])('is not to be had with %o', async (options) => {
+      const files = new MemoryLocks()
+      const clock = new FakeClock()
+      const taking = early(files, clock, options)
+      await clock.advance(199)
+      expect(held).toEqual([])
+      await clock.advance(1)
+      const { lock, events } = await taking
+      await lock.certain
+      expect(events).toEqual([])
+    })
+  })
+
   test('a lock left behind counts until it is removed, and the message says so', async () => {
     const files = new MemoryLocks()
     const clock = new FakeClock()

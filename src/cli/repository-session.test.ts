@@ -1,0 +1,61 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { type OurStage, ourStage } from '../../test/support/our-stage.ts'
+import { noise } from '../../test/support/storage-victims.ts'
+import { reopen } from '../../test/support/test-repository.ts'
+import { currentHolder, encodeLock } from '../engine/repository/lock-file.ts'
+import { systemClock } from '../lib/clock.ts'
+import { utcTimestamp } from '../lib/go-time.ts'
+
+const filesOf = (stage: OurStage, folder: string): readonly string[] =>
+  readdirSync(stage.path('repository', folder), { recursive: true, withFileTypes: true }).flatMap((entry) =>
+    entry.isFile() ? [entry.name] : [],
+  )
+
+/** Does `work` as soon as the command has written its lock. */
+async function whenLocked(stage: OurStage, work: () => Promise<void> | void): Promise<void> {
+  while (filesOf(stage, 'locks').length === 0) await setTimeout(2)
+  await work()
+}
+
+function dataIn(stage: OurStage): string {
+  const data = stage.path('data')
+  mkdirSync(data)
+  // More than a pack, so that threads want to write before the lock is certain.
+  for (let i = 0; i < 20; i++) writeFileSync(`${data}/${i}`, noise(i, 1_500_000))
+  return data
+}
+
+test('a backup that meets an exclusive lock of the same moment writes nothing and leaves nothing', async () => {
+  using stage = await ourStage()
+  const data = dataIn(stage)
+  const repository = await reopen(stage.path('repository'))
+  const running = stage.run(['backup', data], { clock: systemClock })
+  await whenLocked(stage, async () => {
+    const lock = { ...currentHolder(), hostname: 'elsewhere', time: utcTimestamp(systemClock.now()), exclusive: true }
+    await repository.saveUnpacked('lock', encodeLock(lock))
+  })
+  const { exitCode, stderr } = await running
+  expect(stderr).toContain('locked exclusively')
+  expect(exitCode).toBe(11)
+  for (const folder of ['data', 'index', 'snapshots']) expect(filesOf(stage, folder), folder).toEqual([])
+  expect(filesOf(stage, 'locks').length).toBe(1)
+})
+
+test('a backup whose index was rewritten while it began says so and writes nothing', async () => {
+  using stage = await ourStage()
+  const data = dataIn(stage)
+  await stage.must(['backup', data])
+  const before = filesOf(stage, 'snapshots')
+  const running = stage.run(['backup', data, '--force'], { clock: systemClock })
+  await whenLocked(stage, async () => {
+    await setTimeout(100)
+    for (const name of filesOf(stage, 'index')) rmSync(stage.path('repository', 'index', name))
+  })
+  const { exitCode, stderr } = await running
+  expect(stderr).toContain('somebody tidied the repository')
+  expect(exitCode).toBe(11)
+  expect(filesOf(stage, 'snapshots')).toEqual(before)
+  expect(filesOf(stage, 'locks')).toEqual([])
+})
