@@ -12,19 +12,16 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const module = join(folder, 'thread.mjs')
 writeFileSync(
   module,
-  `import { parentPort, threadId, workerData } from 'node:worker_threads'
-import { plainError } from ${JSON.stringify(new URL('./worker-pool.ts', import.meta.url).href)}
+  `import { threadId, workerData } from 'node:worker_threads'
+import { answerTasks, notifyPool } from ${JSON.stringify(new URL('./task-thread.ts', import.meta.url).href)}
 import { HoldfastError } from ${JSON.stringify(new URL('./errors.ts', import.meta.url).href)}
 const nap = new Int32Array(new SharedArrayBuffer(4))
-parentPort.on('message', ({ task, payload }) => {
+answerTasks((payload) => {
   if (payload === 'die') process.exit(7)
-  if (payload === 'fail') {
-    parentPort.postMessage({ task, error: plainError(new HoldfastError('HF_PACK_DAMAGED', 'pack 1 is damaged', { hint: 'mend it', context: { pack: '1' } })) })
-    return
-  }
-  parentPort.postMessage({ notice: 'working on ' + payload })
+  if (payload === 'fail') throw new HoldfastError('HF_PACK_DAMAGED', 'pack 1 is damaged', { hint: 'mend it', context: { pack: '1' } })
+  notifyPool('working on ' + payload)
   Atomics.wait(nap, 0, 0, 20)
-  parentPort.postMessage({ task, result: { payload, threadId, data: workerData } })
+  return { payload, threadId, data: workerData }
 })
 `,
 )

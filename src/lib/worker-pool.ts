@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { systemClock } from './clock.ts'
 import { type ErrorCode, type ErrorContext, errorCodes, HoldfastError, type RetryClass } from './errors.ts'
 
 /** The module of a worker thread beside the caller's: TypeScript in a checkout, JavaScript in a built package. */
@@ -39,7 +40,12 @@ export interface WorkerPoolOptions<Notice> {
 interface Thread {
   readonly worker: Worker
   running: number
+  /** Resolves when it has ended, however. */
+  readonly ended: Promise<void>
 }
+
+/** A thread that has nothing to do is given so long to end by itself. */
+const END_WAIT_MS = 2_000
 
 interface Waiting<Task> {
   readonly task: Task
@@ -48,8 +54,8 @@ interface Waiting<Task> {
 }
 
 /**
- * Long-lived worker threads that take tasks in turn. The module answers each `{ task, payload }` message with a TaskReply and may post
- * `{ notice }` in between. A thread that dies fails its tasks and all later ones.
+ * Long-lived worker threads that take tasks in turn, which their module hands to `answerTasks` of task-thread.ts. A thread that dies fails
+ * its tasks and all later ones.
  */
 export class WorkerPool<Task, Result, Notice = never> {
   readonly #threads: Thread[] = []
@@ -119,7 +125,7 @@ export class WorkerPool<Task, Result, Notice = never> {
   async close(): Promise<void> {
     this.#failure ??= new HoldfastError('HF_INTERRUPTED', 'the worker threads were stopped')
     this.#rejectAll(this.#failure)
-    await Promise.all(this.#threads.map((thread) => thread.worker.terminate()))
+    await Promise.all(this.#threads.map(endThread))
   }
 
   #dispatch(): void {
@@ -139,7 +145,8 @@ export class WorkerPool<Task, Result, Notice = never> {
       // Else Node warns of each descriptor that was opened natively, or by another thread, when node:fs closes it.
       trackUnmanagedFds: false,
     })
-    const thread = { worker, running: 0 }
+    const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+    const thread = { worker, running: 0, ended }
     worker.on('message', (message: TaskReply<Result> | { notice: Notice }) => this.#receive(thread, message))
     worker.on('error', (error) => this.#fail(error))
     worker.on('exit', (code) => {
@@ -180,6 +187,17 @@ export class WorkerPool<Task, Result, Notice = never> {
     this.#running.clear()
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
   }
+}
+
+/** Lets a thread end by itself when it is idle: native libraries take it better than being stopped somewhere. */
+async function endThread({ worker, running, ended }: Thread): Promise<void> {
+  if (running === 0) {
+    const patience = new AbortController()
+    worker.postMessage({ end: true })
+    await Promise.race([ended, systemClock.sleep(END_WAIT_MS, patience.signal).catch(() => undefined)])
+    patience.abort()
+  }
+  await worker.terminate()
 }
 
 /** The form in which a worker posts an error. */

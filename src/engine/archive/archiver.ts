@@ -8,17 +8,17 @@ import { type FileAttributes, lstat } from '../posix/attributes.ts'
 import type { DirectoryListing } from '../posix/directory-listing.ts'
 import { readDirectory } from '../posix/directory-reader.ts'
 import type { Repository } from '../repository/repository.ts'
-import { encodeTree, type NodeRange, spliceTree } from '../repository/tree/encode-tree.ts'
 import { type ByteString, byteStringToText, createNode, type Node, nodesEqual } from '../repository/tree/node.ts'
 import { TreeLoader } from '../repository/tree-loader.ts'
 import type { BlobWriter } from '../repository/write/blob-writer.ts'
 import type { BackupObserver, BackupSummary, ItemChange } from './backup-observer.ts'
 import { type ChangeRules, isSameEntry, isUnchanged, wasTouchedDuring } from './change-detection.ts'
-import { matchDirectory, type PreviousNode } from './directory-match.ts'
+import { matchDirectory } from './directory-match.ts'
 import { absolutePath } from './filter/clean-path.ts'
 import type { Selector } from './filter/selector.ts'
 import { hexIds } from './hex-ids.ts'
 import { NodeReader, pathBytes } from './node-reader.ts'
+import { type DirectoryPart, encodeDirectory, type OpenDirectory, sameTree } from './open-directory.ts'
 import { PreviousTree } from './previous-tree.ts'
 import type { ReadAhead } from './read-ahead.ts'
 import type { NewData } from './saver/messages.ts'
@@ -36,27 +36,6 @@ export interface ArchiverOptions {
   /** Directories listed in advance. */
   readonly readAhead?: ReadAhead | undefined
 }
-
-/** A directory whose list is being put together: its own node is made when the last of its entries is there. */
-interface OpenDirectory {
-  readonly snapshotPath: ByteString
-  readonly parent: OpenDirectory | undefined
-  readonly slot: number
-  /** The directory's own attributes, without its tree; absent for the root of the snapshot. */
-  readonly self: Node | undefined
-  readonly previous: Node | undefined
-  readonly previousTree: PreviousTree
-  /** What it is made of when most of it is taken over from the parent snapshot; absent when `nodes` is all of it. */
-  parts: readonly DirectoryPart[] | undefined
-  readonly nodes: (Node | undefined)[]
-  /** Something the previous tree has is gone. */
-  hasLost: boolean
-  /** Entries still being saved, and one for the listing itself. */
-  missing: number
-}
-
-/** Nodes taken over from the previous tree, or the one that `nodes` has in `slot`, and what the previous tree has in its place. */
-type DirectoryPart = NodeRange | { readonly slot: number; readonly previous: PreviousNode | undefined }
 
 /** How long the walk may keep signals, timers and the threads' answers waiting. */
 const MAX_BUSY_MS = 50
@@ -486,7 +465,7 @@ export class Archiver {
     if (--directory.missing > 0) return
     const { parent, self, previous } = directory
     const added = noData()
-    const subtree = sameTree(directory) ?? (await this.saveTree(encode(directory), added))
+    const subtree = sameTree(directory) ?? (await this.saveTree(encodeDirectory(directory), added))
     if (!parent) {
       this.#finished(subtree)
       return
@@ -534,34 +513,4 @@ export class Archiver {
     this.#errors++
     this.#observer.onError(byteStringToText(path), error instanceof Error ? error : new Error(String(error)))
   }
-}
-
-/** The id of the parent snapshot's tree, when the directory has it again. */
-function sameTree({ previousTree, parts, hasLost, nodes }: OpenDirectory): Id | undefined {
-  if (previousTree.id === undefined || hasLost) return undefined
-  if (parts) return parts.every((part) => 'from' in part || isAsBefore(part, nodes)) ? previousTree.id : undefined
-  const before = previousTree.nodes
-  const now = nodes.filter((node) => node !== undefined)
-  const isSame = before.length === now.length && before.every((node, i) => nodesEqual(node, now[i]!))
-  return isSame ? previousTree.id : undefined
-}
-
-function isAsBefore(
-  { slot, previous }: Exclude<DirectoryPart, NodeRange>,
-  nodes: readonly (Node | undefined)[],
-): boolean {
-  const now = nodes[slot]
-  return now !== undefined && previous !== undefined && nodesEqual(previous.node, now)
-}
-
-/** The tree of a directory all of whose entries are dealt with. */
-function encode({ previousTree, parts, nodes }: OpenDirectory): Uint8Array {
-  if (!parts) return encodeTree(nodes.filter((node) => node !== undefined))
-  const present = parts.map((part) =>
-    'from' in part ? part : isAsBefore(part, nodes) ? part.previous! : nodes[part.slot],
-  )
-  return spliceTree(
-    previousTree.bytes!,
-    present.filter((part) => part !== undefined),
-  )
 }

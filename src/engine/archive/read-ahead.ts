@@ -37,7 +37,10 @@ export class ReadAhead {
 
   /** Lists what is below `targets` in the order of the walk, in slices, until all is listed or `stop` is called. Never fails. */
   async run(targets: readonly ByteString[]): Promise<void> {
-    const waiting = targets.map((target) => absolutePath(target)).reverse()
+    const waiting = targets
+      .map((target) => absolutePath(target))
+      .filter(isDirectory)
+      .reverse()
     let sliceEnd = monotonicMilliseconds() + SLICE_MS
     for (let path = waiting.pop(); path !== undefined && !this.#stopped; path = waiting.pop()) {
       if (this.#entries >= MAX_ENTRIES) return
@@ -65,7 +68,6 @@ export class ReadAhead {
   /** Lists one directory and returns those in it that are to be backed up. */
   #list(path: ByteString): ByteString[] {
     try {
-      if (lstat(pathBytes(path)).type !== 'dir') return []
       const entries = readDirectory(pathBytes(path))
       this.#listings.set(path, { entries, readAt: monotonicMilliseconds() })
       this.#entries += entries.count
@@ -80,5 +82,13 @@ export class ReadAhead {
       // The walk comes by again and reports what is wrong.
       return []
     }
+  }
+}
+
+function isDirectory(path: ByteString): boolean {
+  try {
+    return lstat(pathBytes(path)).type === 'dir'
+  } catch {
+    return false
   }
 }

@@ -1,5 +1,4 @@
-import { parentPort } from 'node:worker_threads'
-import { plainError } from '../../lib/worker-pool.ts'
+import { answerTasks } from '../../lib/task-thread.ts'
 import { mixScryptBlocks } from './scrypt-blocks.ts'
 
 /** Blocks to mix; answered by the mixed ones, or by undefined where there are no vectors. */
@@ -11,10 +10,4 @@ export interface ScryptTask {
 
 export type ScryptResult = Uint8Array<ArrayBuffer> | undefined
 
-parentPort?.on('message', ({ task, payload: { blocks, n, r } }: { task: number; payload: ScryptTask }) => {
-  try {
-    parentPort?.postMessage({ task, result: mixScryptBlocks(blocks, n, r) ? blocks : undefined })
-  } catch (error) {
-    parentPort?.postMessage({ task, error: plainError(error) })
-  }
-})
+answerTasks(({ blocks, n, r }: ScryptTask): ScryptResult => (mixScryptBlocks(blocks, n, r) ? blocks : undefined))

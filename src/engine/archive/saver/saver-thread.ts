@@ -1,6 +1,6 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { workerData } from 'node:worker_threads'
 import { HoldfastError } from '../../../lib/errors.ts'
-import { plainError } from '../../../lib/worker-pool.ts'
+import { answerTasks, notifyPool } from '../../../lib/task-thread.ts'
 import { useSha256 } from '../../kernels/sha256.ts'
 import type { FinishedPack } from '../../repository/pack/pack-writer.ts'
 import { writePackFile } from '../../storage/local/pack-files.ts'
@@ -10,7 +10,7 @@ import { Saver, type StorePack } from './saver.ts'
 const data = workerData as SaverData
 useSha256(data.sha256)
 
-const notify = (notice: SaverNotice): void => parentPort?.postMessage({ notice })
+const notify = (notice: SaverNotice): void => notifyPool(notice)
 
 const storeHere: StorePack = ({ id, bytes, rows }: FinishedPack) => {
   writePackFile(data.directory!, id, bytes)
@@ -45,10 +45,4 @@ function perform(task: SaverTask): SaverResult {
   }
 }
 
-parentPort?.on('message', ({ task, payload }: { task: number; payload: SaverTask }) => {
-  try {
-    parentPort?.postMessage({ task, result: perform(payload) })
-  } catch (error) {
-    parentPort?.postMessage({ task, error: plainError(error) })
-  }
-})
+answerTasks(perform)

@@ -1,6 +1,6 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { workerData } from 'node:worker_threads'
 import { HoldfastError } from '../../../lib/errors.ts'
-import { plainError } from '../../../lib/worker-pool.ts'
+import { answerTasks, notifyPool } from '../../../lib/task-thread.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { useSha256 } from '../../kernels/sha256.ts'
 import { readPackInto } from '../../storage/local/pack-files.ts'
@@ -13,7 +13,7 @@ const { key, sha256, directory } = workerData as ReadThreadData
 useSha256(sha256)
 const checker = new PackChecker(createCipher(key))
 
-const notify = (notice: ReadNotice): void => parentPort?.postMessage({ notice })
+const notify = (notice: ReadNotice): void => notifyPool(notice)
 
 /** Room for a usual window and the blob that crosses its end. */
 const USUAL_WINDOW_BYTES = 9 * 1024 * 1024
@@ -55,11 +55,4 @@ function readAll(queue: PackQueue): void {
   }
 }
 
-parentPort?.on('message', ({ task, payload }: { task: number; payload: ReadTask }) => {
-  try {
-    readAll(new PackQueue(payload))
-    parentPort?.postMessage({ task, result: undefined })
-  } catch (error) {
-    parentPort?.postMessage({ task, error: plainError(error) })
-  }
-})
+answerTasks((task: ReadTask) => readAll(new PackQueue(task)))

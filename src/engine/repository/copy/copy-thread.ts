@@ -1,6 +1,6 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { workerData } from 'node:worker_threads'
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
-import { plainError } from '../../../lib/worker-pool.ts'
+import { answerTasks, notifyPool } from '../../../lib/task-thread.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { useSha256 } from '../../kernels/sha256.ts'
 import { readPackInto, writePackFile } from '../../storage/local/pack-files.ts'
@@ -12,7 +12,7 @@ import type { CopyNotice, CopyResult, CopyTask, CopyThreadData, RangeTask } from
 const data = workerData as CopyThreadData
 useSha256(data.sha256)
 
-const notify = (notice: CopyNotice): void => parentPort?.postMessage({ notice })
+const notify = (notice: CopyNotice): void => notifyPool(notice)
 
 function storeHere({ id, type, bytes, rows }: FinishedPack): void {
   writePackFile(data.destinationDirectory!, id, bytes)
@@ -55,10 +55,4 @@ function perform(task: CopyTask): CopyResult {
   return { kind: 'range', damaged: Array.from({ length: rowCount(task.rows) }, (_, row) => row) }
 }
 
-parentPort?.on('message', ({ task, payload }: { task: number; payload: CopyTask }) => {
-  try {
-    parentPort?.postMessage({ task, result: perform(payload) })
-  } catch (error) {
-    parentPort?.postMessage({ task, error: plainError(error) })
-  }
-})
+answerTasks(perform)

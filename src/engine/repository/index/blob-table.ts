@@ -95,20 +95,23 @@ export class BlobTableBuilder {
 }
 
 /**
- * An immutable table of blob locations sorted by id, 48 bytes a row. A lookup estimates the row from the first bytes of the id, which as
- * parts of a SHA-256 are evenly spread, and closes in from there.
+ * An immutable table of blob locations sorted by id, 48 bytes a row. A lookup goes to the few rows that share the first bytes of the id,
+ * which as parts of a SHA-256 are evenly spread, and searches among them.
  */
 export class BlobTable {
   readonly memory: BlobTableMemory
   readonly count: number
   readonly ids: Uint8Array
   readonly #fields: Uint32Array
+  /** By the first two bytes of an id: the first row that begins so, or the row where it would stand. Absent in a small table. */
+  readonly #starts: Uint32Array | undefined
 
   constructor(memory: BlobTableMemory) {
     this.memory = memory
     this.count = memory.count
     this.ids = new Uint8Array(memory.ids)
     this.#fields = new Uint32Array(memory.fields)
+    this.#starts = this.count < LEAST_ROWS_FOR_BUCKETS ? undefined : bucketStarts(this.ids, this.count)
   }
 
   /** The first row with the id that `source` has at `at`, or -1. Equal ids lie side by side. */
@@ -116,15 +119,9 @@ export class BlobTable {
     const { ids, count } = this
     if (count === 0) return -1
     const prefix = prefixOf(source, at)
-    let low = 0
-    let high = count
-    // One interpolation and a window around it: with n evenly spread ids the estimate is off by about sqrt(n) / 2.
-    const estimate = Math.min(count - 1, Math.floor((prefix / 0x1_0000_0000) * count))
-    const reach = 8 + Math.floor(2 * Math.sqrt(count))
-    const from = estimate - reach
-    const to = estimate + reach
-    if (from > 0 && prefixOf(ids, from * ID_BYTES) < prefix) low = from
-    if (to < count && prefixOf(ids, to * ID_BYTES) > prefix) high = to
+    const bucket = prefix >>> 16
+    let low = this.#starts?.[bucket] ?? 0
+    let high = this.#starts?.[bucket + 1] ?? count
     while (low < high) {
       const middle = (low + high) >>> 1
       const found = prefixOf(ids, middle * ID_BYTES)
@@ -173,16 +170,27 @@ function compareIds(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): num
   return 0
 }
 
+const BUCKETS = 65536
+/** Fewer are found as quickly without, and tables of single packs are small. */
+const LEAST_ROWS_FOR_BUCKETS = 4096
+
+function bucketStarts(ids: Uint8Array, count: number): Uint32Array {
+  const starts = new Uint32Array(BUCKETS + 1)
+  for (let row = 0; row < count; row++) starts[digit(ids, row, 0) + 1]!++
+  for (let bucket = 1; bucket <= BUCKETS; bucket++) starts[bucket]! += starts[bucket - 1]!
+  return starts
+}
+
 /** Row numbers in ascending order of id: a radix sort by the first four bytes, then insertion among the few that share them. */
 function sortedOrder(ids: Uint8Array, count: number): Uint32Array {
   let order = new Uint32Array(count)
   let next = new Uint32Array(count)
   for (let row = 0; row < count; row++) order[row] = row
-  const starts = new Uint32Array(65537)
+  const starts = new Uint32Array(BUCKETS + 1)
   for (const byte of [2, 0]) {
     starts.fill(0)
     for (let i = 0; i < count; i++) starts[digit(ids, i, byte) + 1]!++
-    for (let d = 1; d <= 65536; d++) starts[d]! += starts[d - 1]!
+    for (let d = 1; d <= BUCKETS; d++) starts[d]! += starts[d - 1]!
     for (let i = 0; i < count; i++) {
       const row = order[i]!
       next[starts[digit(ids, row, byte)]!++] = row
