@@ -10,7 +10,7 @@ import {
 } from '../engine/repository/snapshot-filter.ts'
 import { loadSnapshot, loadSnapshots } from '../engine/repository/snapshots.ts'
 import { HoldfastError, isHoldfastError } from '../lib/errors.ts'
-import { type Id, shortId } from '../lib/id.ts'
+import { shortId } from '../lib/id.ts'
 import { chosenHosts, type SnapshotFilterOptions } from './options/snapshot-filter.ts'
 import type { Output } from './output/output.ts'
 
@@ -52,21 +52,6 @@ async function loadAllSnapshots(repository: Repository, signal: AbortSignal): Pr
       hint: 'name the one you want by its id; "holdfast snapshots" lists those that can be read',
     })
   }
-}
-
-/**
- * The tree of a snapshot, which only a damaged one lacks.
- * @throws HoldfastError HF_DATA_DAMAGED
- */
-export function treeOf({ id, tree }: StoredSnapshot): Id {
-  if (tree !== undefined) return tree
-  throw new HoldfastError(
-    'HF_DATA_DAMAGED',
-    `snapshot ${shortId(id)} has no tree: its file was damaged when it was written`,
-    {
-      hint: 'forget it, and use another snapshot',
-    },
-  )
 }
 
 /** The snapshots that ids name, or else the filter; ids that lead nowhere are warned about and left out, as in restic. */

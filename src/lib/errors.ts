@@ -89,7 +89,6 @@ export const errorCodes = {
   HF_SOURCE_COMMAND: { meaning: 'A command whose output was to be backed up failed.', retry: 'after-fix' },
   HF_TARGET_INVALID: { meaning: 'A restore target cannot be used.', retry: 'after-fix' },
   HF_RESTORE_FAILED: { meaning: 'A file or its attributes could not be restored.', retry: 'after-fix' },
-  HF_KERNEL_UNUSABLE: { meaning: 'A compute kernel failed its self-test.', retry: 'never' },
 } as const
 
 export type ErrorCode = keyof typeof errorCodes

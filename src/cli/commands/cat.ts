@@ -8,6 +8,7 @@ import {
   packContent,
   snapshotText,
 } from '../../engine/repository/cat.ts'
+import { rootOf } from '../../engine/repository/snapshot.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { resolveFolder } from '../../engine/restore/snapshot-folder.ts'
 import { HoldfastError } from '../../lib/errors.ts'
@@ -17,7 +18,7 @@ import { type CatType, catDescription } from '../descriptions/cat.ts'
 import type { NoOptions } from '../options/option.ts'
 import type { Output } from '../output/output.ts'
 import { type RepositorySession, withRepository } from '../repository-session.ts'
-import { chooseSnapshot, noSnapshotFilter, treeOf } from '../snapshot-choice.ts'
+import { chooseSnapshot, noSnapshotFilter } from '../snapshot-choice.ts'
 
 export const catCommand: Command<NoOptions> = {
   ...catDescription,
@@ -54,7 +55,7 @@ const printers: Readonly<Record<CatType, Printer>> = {
   async tree(output, { repository, signal }, reference) {
     const { snapshot, subfolder } = await chooseSnapshot(repository, reference, noSnapshotFilter, signal)
     await repository.loadIndex(signal)
-    const tree = await resolveFolder(repository, treeOf(snapshot), textToByteString(subfolder), signal)
+    const tree = await resolveFolder(repository, rootOf(snapshot), textToByteString(subfolder), signal)
     await output.write(await repository.loadBlob('tree', tree, signal))
   },
 }

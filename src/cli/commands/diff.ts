@@ -1,4 +1,4 @@
-import type { StoredSnapshot } from '../../engine/repository/snapshot.ts'
+import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import { byteStringToText, textToByteString } from '../../engine/repository/tree/node.ts'
 import { type DiffCounts, type DiffStatistics, diffTrees } from '../../engine/restore/browse/diff.ts'
 import { resolveFolder } from '../../engine/restore/snapshot-folder.ts'
@@ -12,7 +12,7 @@ import { jsonLine } from '../output/json.ts'
 import { LineWriter } from '../output/line-writer.ts'
 import type { Output } from '../output/output.ts'
 import { type RepositorySession, withRepository } from '../repository-session.ts'
-import { chooseSnapshot, noSnapshotFilter, treeOf } from '../snapshot-choice.ts'
+import { chooseSnapshot, noSnapshotFilter } from '../snapshot-choice.ts'
 
 export const diffCommand: Command<DiffOptions> = {
   ...diffDescription,
@@ -62,7 +62,7 @@ interface Side {
 }
 
 const treeOfSide = ({ repository, signal }: RepositorySession, { snapshot, subfolder }: Side): Promise<Id> =>
-  resolveFolder(repository, treeOf(snapshot), textToByteString(subfolder), signal)
+  resolveFolder(repository, rootOf(snapshot), textToByteString(subfolder), signal)
 
 function printStatistics(output: Output, statistics: DiffStatistics, references: readonly string[]): void {
   const { changedFiles, added, removed } = statistics

@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { toByteString } from '../../engine/archive/filter/index.ts'
+import { rootOf } from '../../engine/repository/snapshot.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { dumpEntries, fileContent, findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
 import { writeTar, writeZip } from '../../engine/restore/dump/index.ts'
@@ -11,7 +12,7 @@ import type { CommandContext } from '../context.ts'
 import { type DumpOptions, dumpDescription } from '../descriptions/dump.ts'
 import { quoteUnprintable } from '../output/width.ts'
 import { type RepositorySession, withRepository } from '../repository-session.ts'
-import { chooseSnapshot, treeOf } from '../snapshot-choice.ts'
+import { chooseSnapshot } from '../snapshot-choice.ts'
 
 export const dumpCommand: Command<DumpOptions> = {
   ...dumpDescription,
@@ -20,7 +21,7 @@ export const dumpCommand: Command<DumpOptions> = {
       const { repository, signal } = session
       const { snapshot, subfolder } = await chooseSnapshot(repository, reference!, options, signal)
       await repository.loadIndex(signal)
-      const root = await resolveFolder(repository, treeOf(snapshot), textToByteString(subfolder), signal)
+      const root = await resolveFolder(repository, rootOf(snapshot), textToByteString(subfolder), signal)
       const source = await findDumpSource(repository, root, toByteString(argumentBytes(path!)), signal)
       if (source.kind === 'folder' && options.target === undefined && context.terminal.outputIsTerminal)
         throw new HoldfastError('HF_USAGE', 'an archive is not for a terminal', {

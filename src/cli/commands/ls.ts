@@ -1,4 +1,5 @@
 import { toByteString } from '../../engine/archive/filter/index.ts'
+import { rootOf } from '../../engine/repository/snapshot.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { listSnapshot, sortListing } from '../../engine/restore/browse/list.ts'
 import { resolveFolder } from '../../engine/restore/snapshot-folder.ts'
@@ -8,7 +9,7 @@ import { type LsOptions, lsDescription } from '../descriptions/ls.ts'
 import { jsonListing, type ListingPrinter, ncduListing, sortedListing, textListing } from '../output/listing.ts'
 import type { Output } from '../output/output.ts'
 import { withRepository } from '../repository-session.ts'
-import { chooseSnapshot, treeOf } from '../snapshot-choice.ts'
+import { chooseSnapshot } from '../snapshot-choice.ts'
 
 export const lsCommand: Command<LsOptions> = {
   ...lsDescription,
@@ -16,7 +17,7 @@ export const lsCommand: Command<LsOptions> = {
     return withRepository(context, { lock: 'read' }, async ({ repository, signal }) => {
       const { snapshot, subfolder } = await chooseSnapshot(repository, reference!, options, signal)
       await repository.loadIndex(signal)
-      const tree = await resolveFolder(repository, treeOf(snapshot), textToByteString(subfolder), signal)
+      const tree = await resolveFolder(repository, rootOf(snapshot), textToByteString(subfolder), signal)
       const printer = printerOf(context.output, options, folders)
       printer.begin({ ...snapshot, tree })
       const listing = {

@@ -1,4 +1,5 @@
 import { createRestoreSelector, patternSources, readPatternFiles } from '../../engine/archive/filter/index.ts'
+import { rootOf } from '../../engine/repository/snapshot.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { executeRestore } from '../../engine/restore/execute.ts'
 import { planRestore } from '../../engine/restore/plan.ts'
@@ -16,7 +17,7 @@ import { createCounter } from '../output/counter.ts'
 import { RestoreReport } from '../output/restore-report.ts'
 import { snapshotLine } from '../output/snapshot-line.ts'
 import { type RepositorySession, withRepository } from '../repository-session.ts'
-import { chooseSnapshot, treeOf } from '../snapshot-choice.ts'
+import { chooseSnapshot } from '../snapshot-choice.ts'
 
 export const restoreCommand: Command<RestoreOptions> = {
   ...restoreDescription,
@@ -30,7 +31,7 @@ export const restoreCommand: Command<RestoreOptions> = {
       await using threads = new RestoreThreads()
       const { snapshot, subfolder } = await chooseSnapshot(repository, reference!, options, signal)
       await repository.loadIndex(signal)
-      const tree = await resolveFolder(repository, treeOf(snapshot), textToByteString(subfolder), signal)
+      const tree = await resolveFolder(repository, rootOf(snapshot), textToByteString(subfolder), signal)
       output.print(`restoring ${snapshotLine(snapshot)} to ${target}`)
       const report = new RestoreReport(context)
       try {

@@ -55,6 +55,18 @@ isPlain[0x7f] = 0
 
 const id = new Uint8Array(32)
 
+/** Names of owners as bytes; there are few, and each is on many files. */
+const ownerBytesByName = new Map<string, ByteString>()
+
+function ownerBytes(name: string): ByteString {
+  let bytes = ownerBytesByName.get(name)
+  if (bytes === undefined) {
+    bytes = textToByteString(name)
+    ownerBytesByName.set(name, bytes)
+  }
+  return bytes
+}
+
 /**
  * Compares a directory with its tree blob in the parent snapshot. Files that are as they were are passed over byte by byte, without making
  * objects of them; most of the time goes into that when little has changed. Subdirectories always have to be looked at.
@@ -221,8 +233,8 @@ class Matcher {
   }
 
   /** An empty name is left out, as is a number that is 0. */
-  #acceptOwner(ownerKey: Uint8Array, name: ByteString): boolean {
-    return name === '' || (this.#cursor.acceptBytes(ownerKey) && this.#cursor.acceptQuoted(textToByteString(name)))
+  #acceptOwner(ownerKey: Uint8Array, name: string): boolean {
+    return name === '' || (this.#cursor.acceptBytes(ownerKey) && this.#cursor.acceptQuoted(ownerBytes(name)))
   }
 
   #acceptNumber(numberKey: Uint8Array, value: number | bigint): boolean {
