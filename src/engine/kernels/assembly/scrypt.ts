@@ -128,7 +128,7 @@ function blockMix(from: usize, other: usize, to: usize, r: u32, xors: bool): voi
   }
 }
 
-/** The same for two blocks. */
+/** The same for two blocks. Written out once more: a loop over the two would keep their vectors in memory instead of registers. */
 function blockMixTwo(from: usize, other: usize, to: usize, from2: usize, other2: usize, to2: usize, r: u32, xors: bool): void {
   const half = <usize>r << 6
   const lastAt = (half << 1) - 64
