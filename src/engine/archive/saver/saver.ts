@@ -5,14 +5,15 @@ import { plainError } from '../../../lib/worker-pool.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { createRabinScanner, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, type RabinScanner } from '../../kernels/rabin.ts'
 import { hashTogether, type Sha256Job } from '../../kernels/sha256.ts'
+import { willRead } from '../../posix/advice.ts'
 import { type FileAttributes, fstat, sameContentAttributes } from '../../posix/attributes.ts'
 import { compresses, createCompressor } from '../../repository/compression.ts'
 import { BlobTable } from '../../repository/index/blob-table.ts'
 import { type FinishedPack, PackWriter } from '../../repository/pack/pack-writer.ts'
 import { SharedIdSet, type SharedIdSetMemory } from '../../repository/write/shared-id-set.ts'
-import { type FileBatch, isAsListed, pathInBatch, RESULT_FIELDS, sizeInBatch } from './file-batch.ts'
+import { type FileBatch, isAsListed, RESULT_FIELDS, sizeInBatch } from './file-batch.ts'
 import type { DataRange, FileRemark, NewData, SavedContent, SaverData, SaverResult } from './messages.ts'
-import { openSource } from './open-source.ts'
+import { OpenSources } from './open-sources.ts'
 
 /** Room for one chunk of the largest size and enough beside it that several are hashed together. */
 const BUFFER_BYTES = 2 * MAX_CHUNK_BYTES
@@ -79,6 +80,7 @@ export class Saver {
 
   /** Saves whole files. A file that cannot be read fails alone. */
   saveFiles(batch: FileBatch): SaverResult {
+    using sources = new OpenSources(batch, this.#data.preserveAccessTimes)
     const results = new Float64Array(batch.count * RESULT_FIELDS)
     const remarks: FileRemark[] = []
     const added = Array.from({ length: batch.count }, noData)
@@ -91,7 +93,7 @@ export class Saver {
       }
       const idsBefore = this.#idCount + chunks.length
       try {
-        using read = this.#readStable(batch, file, at)
+        using read = this.#readStable(batch, file, sources.take(file), at)
         let { size } = read
         if (read.whole) {
           this.#cut(at, at + size, true, added[file]!, chunks)
@@ -128,6 +130,8 @@ export class Saver {
   ): SaverResult {
     const holes = this.#skipHole(offset, dataRanges)
     const from = offset + holes
+    // Read by whichever thread takes the next part, at the latest when this one compresses.
+    willRead(fd, from + BUFFER_BYTES, BUFFER_BYTES)
     const read = readFully(fd, this.#scanner.memory, 0, BUFFER_BYTES, from, dataRanges)
     const end = read < BUFFER_BYTES
     const chunks: Chunk[] = []
@@ -149,9 +153,8 @@ export class Saver {
     return { kind: 'finish', ...this.#pack.takePartial() }
   }
 
-  /** Reads a file to `at` until it is read without having changed; `whole` is false when it does not fit. */
-  #readStable(batch: FileBatch, file: number, at: number): StableRead {
-    const fd = openSource(pathInBatch(batch, file), this.#data.preserveAccessTimes)
+  /** Reads an open file, which it closes, to `at` until it is read without having changed; `whole` is false when it does not fit. */
+  #readStable(batch: FileBatch, file: number, fd: number, at: number): StableRead {
     try {
       let before: FileAttributes | undefined
       for (let reads = 1; ; reads++) {
