@@ -1,5 +1,4 @@
 import { scrypt as nodeScrypt, pbkdf2Sync } from 'node:crypto'
-import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 import { WorkerPool, workerModule } from '../../lib/worker-pool.ts'
 import type { ScryptResult, ScryptTask } from './scrypt-thread.ts'
@@ -16,6 +15,8 @@ const LEAST_WORK = 2 ** 17
 const LEAST_PASSES = 2
 /** Of one pass. A thread has two at a time. */
 const MOST_BYTES = 64 * 1024 * 1024
+/** restic's keys take 32 MiB for a pass: with more threads it would be hundreds of megabytes for a few hundredths of a second. */
+const MOST_THREADS = 2
 
 const derive = promisify<Uint8Array, Uint8Array, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(
   nodeScrypt,
@@ -50,7 +51,7 @@ export async function scrypt(
 
 /** undefined when it cannot be done this way here. */
 async function mixOnThreads(blocks: Uint8Array, { N, r, p }: ScryptCost): Promise<Uint8Array | undefined> {
-  const threads = Math.min(Math.max(2, availableParallelism()), Math.ceil(p / 2))
+  const threads = Math.min(MOST_THREADS, Math.ceil(p / 2))
   const pool = new WorkerPool<ScryptTask, ScryptResult>(workerModule(import.meta.url, './scrypt-thread'), {
     threads,
     data: {},
