@@ -5,6 +5,7 @@ import { type OurStage, ourStage } from '../../test/support/our-stage.ts'
 import { noise } from '../../test/support/storage-victims.ts'
 import { reopen } from '../../test/support/test-repository.ts'
 import { currentHolder, encodeLock } from '../engine/repository/lock-file.ts'
+import type { Repository } from '../engine/repository/repository.ts'
 import { systemClock } from '../lib/clock.ts'
 import { utcTimestamp } from '../lib/go-time.ts'
 
@@ -17,6 +18,12 @@ const filesOf = (stage: OurStage, folder: string): readonly string[] =>
 async function whenLocked(stage: OurStage, work: () => Promise<void> | void): Promise<void> {
   while (filesOf(stage, 'locks').length === 0) await setTimeout(2)
   await work()
+}
+
+/** Takes an exclusive lock as somebody on another machine would who looked a moment before. */
+async function lockExclusively(repository: Repository): Promise<void> {
+  const lock = { ...currentHolder(), hostname: 'elsewhere', time: utcTimestamp(systemClock.now()), exclusive: true }
+  await repository.saveUnpacked('lock', encodeLock(lock))
 }
 
 function dataIn(stage: OurStage): string {
@@ -32,10 +39,7 @@ test('a backup that meets an exclusive lock of the same moment writes nothing an
   const data = dataIn(stage)
   const repository = await reopen(stage.path('repository'))
   const running = stage.run(['backup', data], { clock: systemClock })
-  await whenLocked(stage, async () => {
-    const lock = { ...currentHolder(), hostname: 'elsewhere', time: utcTimestamp(systemClock.now()), exclusive: true }
-    await repository.saveUnpacked('lock', encodeLock(lock))
-  })
+  await whenLocked(stage, () => lockExclusively(repository))
   const { exitCode, stderr } = await running
   expect(stderr).toContain('locked exclusively')
   expect(exitCode).toBe(11)
@@ -48,6 +52,9 @@ test('a backup whose index was rewritten while it began says so and writes nothi
   const data = dataIn(stage)
   await stage.must(['backup', data])
   const before = filesOf(stage, 'snapshots')
+  // New data as well, which threads want to store meanwhile.
+  for (let i = 0; i < 20; i++) writeFileSync(`${data}/new ${i}`, noise(100 + i, 1_500_000))
+  const packs = filesOf(stage, 'data').toSorted()
   const running = stage.run(['backup', data, '--force'], { clock: systemClock })
   await whenLocked(stage, async () => {
     await setTimeout(100)
@@ -57,5 +64,18 @@ test('a backup whose index was rewritten while it began says so and writes nothi
   expect(stderr).toContain('somebody tidied the repository')
   expect(exitCode).toBe(11)
   expect(filesOf(stage, 'snapshots')).toEqual(before)
+  expect(filesOf(stage, 'data').toSorted()).toEqual(packs)
   expect(filesOf(stage, 'locks')).toEqual([])
+})
+
+test('a restore that meets an exclusive lock of the same moment does not say that it succeeded', async () => {
+  using stage = await ourStage()
+  await stage.backUp('file', 'content')
+  const repository = await reopen(stage.path('repository'))
+  const running = stage.run(['restore', 'latest', '--target', stage.path('target')], { clock: systemClock })
+  await whenLocked(stage, () => lockExclusively(repository))
+  const { exitCode, stdout, stderr } = await running
+  expect(exitCode).toBe(11)
+  expect(stderr).toContain('locked exclusively')
+  expect(stdout).not.toContain('Summary')
 })

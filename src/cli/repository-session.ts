@@ -24,8 +24,8 @@ export type LockNeed = 'read' | 'append' | 'exclusive' | 'none'
 export interface SessionOptions {
   readonly lock: LockNeed
   /**
-   * Begin while it is not certain yet that nobody else took a lock at the same time. For what takes long, so that stopping early is nothing
-   * out of the ordinary. What appends always does.
+   * Begin while it is not certain yet that nobody else took a lock at the same time. For what takes long, so that being stopped is nothing
+   * out of the ordinary, and waits for `settled` before it says that it succeeded. Not for `exclusive`.
    */
   readonly early?: boolean
   /** Another repository than the one of `--repo`. */
@@ -41,6 +41,8 @@ export interface RepositorySession {
   readonly repository: Repository
   /** Aborted when the user stops the program or the lock is lost. Pass it to everything. */
   readonly signal: AbortSignal
+  /** Resolves when the lock holds for sure, at once unless the session began early. Fails when it does not; `signal` is aborted then, too. */
+  readonly settled: Promise<void>
 }
 
 /**
@@ -56,11 +58,10 @@ export async function withRepository<T>(
   const repository = await openNamedRepository(context, options, gate)
   try {
     const needsLock = options.lock !== 'none' && !options.dryRun && !(options.lock === 'read' && context.global.noLock)
-    if (!needsLock) return await work({ repository, signal: context.signal })
-    const isEarly = options.lock === 'append' || options.early
+    if (!needsLock) return await work({ repository, signal: context.signal, settled: Promise.resolve() })
     await using lock = await acquireLock(repositoryLockFiles(repository), {
       exclusive: options.lock === 'exclusive',
-      early: isEarly,
+      early: options.early,
       freeze: () => gate.close(),
       retryMs: context.global.retryLockMs,
       clock: context.clock,
@@ -70,9 +71,15 @@ export async function withRepository<T>(
       onWarning: (problem) => context.output.warn(`Warning: ${problem.message}`),
     })
     lock.signal.addEventListener('abort', () => gate.shut(lock.signal.reason), { once: true })
-    const signal = AbortSignal.any([context.signal, lock.signal])
-    const settled = isEarly ? settle(lock, repository, gate, signal) : undefined
-    const result = await work({ repository, signal })
+    const doubt = new AbortController()
+    const signal = AbortSignal.any([context.signal, lock.signal, doubt.signal])
+    const settled = options.early ? settle(lock, repository, gate, signal) : Promise.resolve()
+    // Waited for when the work is done; when that fails first, that is what there is to tell.
+    settled.catch((error: unknown) => {
+      doubt.abort(error)
+      gate.shut(error)
+    })
+    const result = await work({ repository, signal, settled })
     await settled
     return result
   } finally {
@@ -80,13 +87,17 @@ export async function withRepository<T>(
   }
 }
 
-/** Opens the gate once the lock holds for sure, and what was read meanwhile is still true. */
-function settle(lock: RepositoryLock, repository: Repository, gate: WriteGate, signal: AbortSignal): Promise<void> {
+/** Keeps the gate closed until the lock holds for sure, and what was read meanwhile is still true. */
+async function settle(
+  lock: RepositoryLock,
+  repository: Repository,
+  gate: WriteGate,
+  signal: AbortSignal,
+): Promise<void> {
   const open = gate.close()
-  const settled = lock.certain.then(() => repository.requireIndexStays(signal)).then(open)
-  // Waited for when the work is done; when that fails first, that is what there is to tell.
-  settled.catch((error: unknown) => gate.shut(error))
-  return settled
+  await lock.certain
+  await repository.requireIndexStays(signal)
+  open()
 }
 
 /** The storage that options and environment name, with retries and limits. */

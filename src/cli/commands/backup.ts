@@ -117,7 +117,8 @@ async function backUp(
   const time = options.time ?? localTimestamp(clock.now())
   const host = options.host || hostname()
   output.detail('open repository')
-  return withRepository(context, { lock: 'append', dryRun: options.dryRun }, async ({ repository, signal }) => {
+  return withRepository(context, { lock: 'append', early: true, dryRun: options.dryRun }, async (session) => {
+    const { repository, signal } = session
     const report = new BackupReport(context)
     try {
       const parent = paths && (await chooseParent(repository, options, { host, paths, time, report, signal }))
@@ -134,7 +135,8 @@ async function backUp(
         observer: report.observer(),
         signal,
       }
-      const result = await work({ repository, signal, report, common })
+      const result = await work({ ...session, report, common })
+      await session.settled
       report.finish(result.summary, result.snapshot?.id, options.dryRun)
       return result
     } finally {

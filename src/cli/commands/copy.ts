@@ -15,7 +15,7 @@ export const copyCommand: Command<CopyOptions> = {
   run(context, options, references) {
     const { output } = context
     return withRepository(context, { lock: 'read', early: true, access: sourceAccess(options) }, (source) =>
-      withRepository(context, { lock: 'append' }, async (destination) => {
+      withRepository(context, { lock: 'append', early: true }, async (destination) => {
         const signal = AbortSignal.any([source.signal, destination.signal])
         const from = source.repository
         const { snapshots, exitCode } = await loadChosenSnapshots(from, references, options, output, signal)
@@ -27,6 +27,7 @@ export const copyCommand: Command<CopyOptions> = {
           observer: output.json ? jsonObserver(output) : textObserver(output),
           signal,
         })
+        await Promise.all([source.settled, destination.settled])
         if (output.json)
           output.message({
             message_type: 'summary',

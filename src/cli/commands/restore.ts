@@ -53,6 +53,7 @@ export const restoreCommand: Command<RestoreOptions> = {
         )
         report.begin(plan.totals)
         const failed = options.dryRun ? rehearse(plan, report) : await execute(session, plan, threads, report)
+        await session.settled
         report.finish()
         refuseErrors(report)
         if (options.verify) await verify(context, session, { plan, failed, threads, target, report })
