@@ -68,14 +68,36 @@ test('a backup whose index was rewritten while it began says so and writes nothi
   expect(filesOf(stage, 'locks')).toEqual([])
 })
 
-test('a restore that meets an exclusive lock of the same moment does not say that it succeeded', async () => {
+test.each([
+  { command: 'restore', rest: (stage: OurStage) => ['latest', '--target', stage.path('target')], success: 'Summary' },
+  { command: 'check', rest: () => ['--read-data'], success: 'no errors' },
+])('a $command that meets an exclusive lock of the same moment does not say that it succeeded', async (tried) => {
   using stage = await ourStage()
   await stage.backUp('file', 'content')
   const repository = await reopen(stage.path('repository'))
-  const running = stage.run(['restore', 'latest', '--target', stage.path('target')], { clock: systemClock })
+  const running = stage.run([tried.command, ...tried.rest(stage)], { clock: systemClock })
   await whenLocked(stage, () => lockExclusively(repository))
   const { exitCode, stdout, stderr } = await running
   expect(exitCode).toBe(11)
   expect(stderr).toContain('locked exclusively')
-  expect(stdout).not.toContain('Summary')
+  expect(stdout).not.toContain(tried.success)
+  expect(filesOf(stage, 'locks')).toHaveLength(1)
+})
+
+test('a check during which the index was rewritten calls that by its name', async () => {
+  using stage = await ourStage()
+  await stage.backUp('file', 'content')
+  const running = stage.run(['check'], { clock: systemClock })
+  await whenLocked(stage, async () => {
+    await setTimeout(100)
+    // As a prune leaves it that began a moment before: the index says the same in another file.
+    const [name] = filesOf(stage, 'index')
+    const repository = await reopen(stage.path('repository'))
+    await repository.saveUnpacked('index', await repository.loadUnpacked('index', name!))
+    rmSync(stage.path('repository', 'index', name!))
+  })
+  const { exitCode, stdout, stderr } = await running
+  expect(stderr).toContain('somebody tidied the repository')
+  expect(exitCode).toBe(11)
+  expect(stdout).not.toContain('no errors')
 })

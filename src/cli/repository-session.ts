@@ -25,7 +25,7 @@ export interface SessionOptions {
   readonly lock: LockNeed
   /**
    * Begin while it is not certain yet that nobody else took a lock at the same time. For what takes long, so that being stopped is nothing
-   * out of the ordinary, and waits for `settled` before it says that it succeeded. Not for `exclusive`.
+   * out of the ordinary, and waits for `settled` before it says that it succeeded. Not for what removes.
    */
   readonly early?: boolean
   /** Another repository than the one of `--repo`. */

@@ -20,7 +20,7 @@ answerTasks((payload) => {
   if (payload === 'die') process.exit(7)
   if (payload === 'fail') throw new HoldfastError('HF_PACK_DAMAGED', 'pack 1 is damaged', { hint: 'mend it', context: { pack: '1' } })
   notifyPool('working on ' + payload)
-  Atomics.wait(nap, 0, 0, 20)
+  Atomics.wait(nap, 0, 0, payload.startsWith('long') ? 200 : 20)
   return { payload, threadId, data: workerData }
 })
 `,
@@ -50,6 +50,18 @@ describe('a pool of worker threads', () => {
     expect(answers.map(({ payload }) => payload)).toEqual(Array.from({ length: 12 }, (_, i) => `task ${i}`))
     expect(new Set(answers.map(({ threadId }) => threadId)).size).toBe(3)
     expect(starts).toBe(3)
+    await pool.close()
+  })
+
+  test('has a task wait for the thread that is free first', async () => {
+    const pool = openPool(2)
+    const first = pool.run('short')
+    const second = pool.run('long 1')
+    const third = first.then(() => pool.run('long 2'))
+    await first
+    const [fourth, on2, on1] = await Promise.all([pool.run('after long 1'), second, third])
+    expect(on1.threadId).not.toBe(on2.threadId)
+    expect(fourth.threadId).toBe(on2.threadId)
     await pool.close()
   })
 

@@ -47,7 +47,10 @@ export interface WorkerPoolOptions<Notice> {
 
 interface Thread {
   readonly worker: Worker
+  /** Tasks given to it and not yet answered. */
   running: number
+  /** When it began the task it works on, in turns of the pool. */
+  begun: number
   /** Resolves when it has ended, however. */
   readonly ended: Promise<void>
 }
@@ -75,6 +78,7 @@ export class WorkerPool<Task, Result, Notice = never> {
   readonly #limit: number
   readonly #onNotice: ((notice: Notice) => void) | undefined
   #nextTask = 0
+  #turn = 0
   #failure: unknown
 
   constructor(module: URL, options: WorkerPoolOptions<Notice>) {
@@ -102,7 +106,7 @@ export class WorkerPool<Task, Result, Notice = never> {
     return this.#waiting.length + this.#running.size
   }
 
-  /** Gives `task` to the thread with the least to do, as soon as one has room. */
+  /** Gives `task` to the thread with the least to do, as soon as one has room: among equals to the one that works on its task the longest. */
   run<R extends Result = Result>(task: Task): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure)
@@ -140,7 +144,7 @@ export class WorkerPool<Task, Result, Notice = never> {
   #dispatch(): void {
     while (this.#waiting.length > 0) {
       let best: Thread | undefined
-      for (const thread of this.#threads) if (!best || thread.running < best.running) best = thread
+      for (const thread of this.#threads) if (!best || isFreeSooner(thread, best)) best = thread
       if ((!best || best.running > 0) && this.#threads.length < this.#maxThreads) best = this.#startThread()
       if (!best || best.running >= this.#limit) return
       this.#start(best, this.#waiting.shift()!)
@@ -155,7 +159,7 @@ export class WorkerPool<Task, Result, Notice = never> {
       trackUnmanagedFds: false,
     })
     const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
-    const thread = { worker, running: 0, ended }
+    const thread: Thread = { worker, running: 0, begun: 0, ended }
     worker.on('message', (message: TaskReply<Result> | { notice: Notice }) => this.#receive(thread, message))
     worker.on('error', (error) => this.#fail(error))
     worker.on('exit', (code) => {
@@ -167,7 +171,7 @@ export class WorkerPool<Task, Result, Notice = never> {
 
   #start(thread: Thread, waiting: Waiting<Task>): void {
     const task = this.#nextTask++
-    thread.running++
+    if (thread.running++ === 0) thread.begun = this.#turn++
     this.#running.set(task, { thread, waiting })
     thread.worker.postMessage({ task, payload: waiting.task })
   }
@@ -180,7 +184,7 @@ export class WorkerPool<Task, Result, Notice = never> {
     const running = this.#running.get(message.task)
     if (!running) return
     this.#running.delete(message.task)
-    thread.running--
+    if (--thread.running > 0) thread.begun = this.#turn++
     if ('error' in message) running.waiting.reject(reviveError(message.error))
     else running.waiting.resolve(message.result as never)
     this.#dispatch()
@@ -197,6 +201,9 @@ export class WorkerPool<Task, Result, Notice = never> {
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
   }
 }
+
+const isFreeSooner = (thread: Thread, other: Thread): boolean =>
+  thread.running < other.running || (thread.running === other.running && thread.begun < other.begun)
 
 /** Lets a thread end by itself when it is idle: native libraries take it better than being stopped somewhere. */
 async function endThread({ worker, running, ended }: Thread): Promise<void> {

@@ -14,9 +14,13 @@ export const checkCommand: Command<CheckOptions> = {
     const { output, global } = context
     try {
       if (!global.noLock) output.print('create exclusive lock for repository')
-      const session = { lock: global.noLock ? 'none' : 'exclusive', withoutCache: !options.withCache } as const
-      const { errors } = await withRepository(context, session, async ({ repository, signal }) => {
+      const lock = global.noLock ? 'none' : 'exclusive'
+      const session = { lock, early: true, withoutCache: !options.withCache } as const
+      const { errors } = await withRepository(context, session, async ({ repository, signal, settled }) => {
         const result = await checkRepository(repository, { ...engineOptions(context, options, references), signal })
+        await settled
+        // What looks like damage may be the work of somebody who ended before our lock was certain.
+        if (lock !== 'none') await repository.requireIndexStays(signal)
         printOutcome(output, result)
         return result
       })

@@ -185,10 +185,21 @@ describe('taking a lock', () => {
       expect(events).toEqual(['freeze'])
     })
 
-    test.each([{ exclusive: true }, { retryMs: 60_000 }])('is not to be had with %o', async (options) => {
+    test('and exclusive is lost to a shared one of the same moment', async () => {
       const files = new MemoryLocks()
       const clock = new FakeClock()
-      const taking = early(files, clock, options)
+      files.before = (call) => {
+        if (call === 'save') files.files.set('cd'.repeat(32), other(clock, { exclusive: false }))
+      }
+      const { lock } = await early(files, clock, { exclusive: true })
+      await clock.advance(200)
+      await expect(lock.certain).rejects.toMatchObject({ code: 'HF_REPO_LOCKED' })
+    })
+
+    test('is not to be had by who would wait', async () => {
+      const files = new MemoryLocks()
+      const clock = new FakeClock()
+      const taking = early(files, clock, { retryMs: 60_000 })
       await clock.advance(199)
       expect(held).toEqual([])
       await clock.advance(1)

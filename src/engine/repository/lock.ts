@@ -34,7 +34,7 @@ export interface LockOptions extends HoldOptions {
   readonly retryMs?: number | undefined
   /**
    * Return when our lock is written, and find out meanwhile whether somebody wrote another at the same time: work may begin to read. Until
-   * `certain` nothing may be written (`freeze`), and what was read may have been swept away. Only for shared locks that do not wait.
+   * `certain` nothing may be written (`freeze`), and what was read may have been swept away. Only for locks that do not wait.
    */
   readonly early?: boolean | undefined
   readonly holder?: LockHolder | undefined
@@ -73,7 +73,7 @@ export async function acquireLock(files: LockFiles, options: LockOptions): Promi
 
 async function tryLock(files: LockFiles, options: LockOptions): Promise<RepositoryLock> {
   const { exclusive, clock = systemClock, signal, holder = currentHolder() } = options
-  const isEarly = options.early && !exclusive && !options.retryMs
+  const isEarly = options.early && !options.retryMs
   throwIfInterrupted(signal)
   await refuseOthers(files, options, undefined)
   // A restic on this machine asks a process whether it is there by SIGHUP, as soon as it sees the lock.
