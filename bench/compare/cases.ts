@@ -2,6 +2,7 @@ import { cpSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { changeTree, ensureTree } from '../tree/keep.ts'
 import type { TreePlan } from '../tree/plan.ts'
+import { readIntoMemory } from './warm.ts'
 import type { Subject, Workbench } from './workbench.ts'
 
 /** The generated tree a benchmark works on. */
@@ -82,6 +83,7 @@ export async function runOnFolder(bench: Workbench, folder: string): Promise<voi
 async function firstBackup(bench: Workbench, name: string, subject: Subject): Promise<void> {
   await bench.inTurn(name, async (tool) => {
     await bench.initialise(tool, subject.label)
+    readIntoMemory(subject.paths)
     return bench.run(tool, subject.label, ['backup', '--quiet', ...subject.paths])
   })
   bench.recordSizes(subject)
@@ -90,7 +92,10 @@ async function firstBackup(bench: Workbench, name: string, subject: Subject): Pr
 
 async function unchangedBackup(bench: Workbench, name: string, subject: Subject): Promise<void> {
   await bench.ensureBackedUp(subject)
-  await bench.inTurn(name, (tool) => bench.run(tool, subject.label, ['backup', '--quiet', ...subject.paths]))
+  await bench.inTurn(name, (tool) => {
+    readIntoMemory(subject.paths)
+    return bench.run(tool, subject.label, ['backup', '--quiet', ...subject.paths])
+  })
   await bench.verify(name, subject.label)
 }
 
@@ -107,6 +112,7 @@ async function changedBackup(bench: Workbench, tree: BenchTree): Promise<void> {
       changeTree(tree.plan, tree.root, round + 1)
       prepared = round
     }
+    readIntoMemory(subject.paths)
     return bench.run(tool, subject.label, backup)
   })
   ensureTree(tree.plan, tree.root)
@@ -121,6 +127,7 @@ async function restore(bench: Workbench, name: string, subject: Subject): Promis
   await bench.inTurn(name, async (tool, round) => {
     const target = bench.folderFor('restored', name, tool.name, round)
     targets.push(target)
+    readIntoMemory([bench.repository(tool, subject.label)])
     const measured = await bench.run(tool, subject.label, ['restore', 'latest', '--quiet', '--target', target])
     if (round === 0 && measured.exitCode === 0) bench.compareRestored(name, tool, subject, target)
     return measured
@@ -132,7 +139,10 @@ async function restore(bench: Workbench, name: string, subject: Subject): Promis
 
 async function check(bench: Workbench, name: string, subject: Subject): Promise<void> {
   await bench.ensureBackedUp(subject)
-  await bench.inTurn(name, (tool) => bench.run(tool, subject.label, ['check', '--read-data', '--quiet']))
+  await bench.inTurn(name, (tool) => {
+    readIntoMemory([bench.repository(tool, subject.label)])
+    return bench.run(tool, subject.label, ['check', '--read-data', '--quiet'])
+  })
   await bench.verify(name, subject.label)
 }
 
