@@ -68,16 +68,10 @@ export { formatTime, localTimestamp, parseTime, type Timestamp, utcTimestamp } f
 export { type Id, isId, shortId } from '../lib/id.ts'
 export { noProgress, type Progress, type ProgressStep } from '../lib/progress.ts'
 // Backup.
-export {
-  type BackupOptions,
-  type BackupResult,
-  backupFiles,
-  backupStream,
-  type FileBackupOptions,
-  type SnapshotLabels,
-  type StreamBackupOptions,
-} from './archive/backup.ts'
+export { backupFiles, backupStream, type FileBackupOptions, type StreamBackupOptions } from './archive/backup.ts'
 export type { BackupObserver, ItemChange, ItemEvent } from './archive/backup-observer.ts'
+export { backupEntries, type EntriesBackupOptions } from './archive/entries-backup.ts'
+export type { EntryAttributes, EntrySink } from './archive/entry-tree.ts'
 export {
   createRestoreSelector,
   createSelector,
@@ -87,6 +81,8 @@ export {
   type Selector,
   type SelectorOptions,
 } from './archive/filter/index.ts'
+export type { BackupOptions, BackupResult, SnapshotLabels } from './archive/run-backup.ts'
+export type { CutRule } from './archive/stream-saver.ts'
 // Opening them, their keys, their locks.
 export type { ScryptCost } from './kernels/scrypt.ts'
 export { type CachedRepository, listCaches, removeOldCaches } from './repository/cache-directory.ts'

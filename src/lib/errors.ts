@@ -86,6 +86,7 @@ export const errorCodes = {
   HF_POLICY_EMPTY: { meaning: 'A retention policy that would keep nothing was refused.', retry: 'after-fix' },
   HF_PATTERN_INVALID: { meaning: 'A pattern, duration, size or time cannot be understood.', retry: 'after-fix' },
   HF_SOURCE_UNREADABLE: { meaning: 'Nothing of what was to be backed up could be read.', retry: 'after-fix' },
+  HF_SOURCE_INVALID: { meaning: 'What was to be backed up has entries that no snapshot can hold.', retry: 'after-fix' },
   HF_SOURCE_COMMAND: { meaning: 'A command whose output was to be backed up failed.', retry: 'after-fix' },
   HF_TARGET_INVALID: { meaning: 'A restore target cannot be used.', retry: 'after-fix' },
   HF_RESTORE_FAILED: { meaning: 'A file or its attributes could not be restored.', retry: 'after-fix' },

@@ -2,8 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type BackupResult, backupFiles, type FileBackupOptions } from '../../src/engine/archive/backup.ts'
+import { backupFiles, type FileBackupOptions } from '../../src/engine/archive/backup.ts'
 import { createSelector } from '../../src/engine/archive/filter/selector.ts'
+import type { BackupOptions, BackupResult } from '../../src/engine/archive/run-backup.ts'
 import {
   type InitOptions,
   initRepository,
@@ -63,27 +64,40 @@ export async function reopen(path: string, options: RepositoryOptions = {}): Pro
   return repository
 }
 
+/** What every backup needs, for those that are not of a folder; errors fail the test. */
+export const plainOptions = (repository: Repository, tags: readonly string[] = []): BackupOptions => ({
+  labels: {
+    time: localTimestamp(repository.clock.now()),
+    host: 'test-host',
+    username: 'tester',
+    uid: 0,
+    gid: 0,
+    tags,
+    excludes: [],
+    programVersion: 'holdfast test',
+  },
+  parent: undefined,
+  threads: 2,
+  observer: {
+    onError: (item, error) => {
+      throw new Error(`${item}: ${error.message}`)
+    },
+  },
+})
+
 /** Backs up one folder as the command line would, with the newest fitting snapshot as parent; errors fail the test. */
 export async function backUp(
   repository: Repository,
   folder: string,
   options: Partial<FileBackupOptions> & { readonly tags?: readonly string[] } = {},
 ): Promise<BackupResult> {
-  const labels = {
-    time: localTimestamp(repository.clock.now()),
-    host: 'test-host',
-    username: 'tester',
-    uid: 0,
-    gid: 0,
-    tags: options.tags ?? [],
-    excludes: [],
-    programVersion: 'holdfast test',
-  }
+  const common = plainOptions(repository, options.tags)
+  const { labels } = common
   const groupBy = { host: true, paths: true, tags: false }
   const target = Buffer.from(folder).toString('latin1')
   const criteria = { groupBy, host: labels.host, paths: [folder], tags: [], time: labels.time }
   return await backupFiles(repository, {
-    labels,
+    ...common,
     parent: findParent(await loadSnapshots(repository), criteria),
     targets: [target],
     selector: createSelector({
@@ -92,12 +106,6 @@ export async function backUp(
         throw new Error(message)
       },
     }),
-    threads: 2,
-    observer: {
-      onError: (item, error) => {
-        throw new Error(`${item}: ${error.message}`)
-      },
-    },
     ...options,
   })
 }

@@ -1,12 +1,8 @@
 import { availableParallelism, hostname } from 'node:os'
-import {
-  type BackupResult,
-  backupFiles,
-  backupStream,
-  type BackupOptions as EngineOptions,
-} from '../../engine/archive/backup.ts'
+import { backupFiles, backupStream } from '../../engine/archive/backup.ts'
 import { createSelector, patternSources, readPatternFiles, type Selector } from '../../engine/archive/filter/index.ts'
 import { ReadAhead } from '../../engine/archive/read-ahead.ts'
+import type { BackupResult, BackupOptions as EngineOptions } from '../../engine/archive/run-backup.ts'
 import { scanTargets } from '../../engine/archive/scan.ts'
 import { missingFeatures } from '../../engine/posix/missing-features.ts'
 import { userName } from '../../engine/posix/owner-names.ts'

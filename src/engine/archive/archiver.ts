@@ -149,6 +149,13 @@ export class Archiver {
       })
   }
 
+  /** The same for a directory, `path` and all. */
+  countDirectory(path: ByteString, node: Node, change: ItemChange, added: Readonly<NewData>): void {
+    this.#dirs[change]++
+    this.#observer.onCounted?.('dir')
+    this.#observer.onItem?.({ path: `${byteStringToText(path)}/`, type: 'dir', change, node, added })
+  }
+
   /** Saves a tree blob and counts it. */
   async saveTree(bytes: Uint8Array, added: NewData = noData()): Promise<Id> {
     const saved = await this.#writer.save('tree', bytes)
@@ -473,9 +480,7 @@ export class Archiver {
     const node = createNode({ ...self!, subtree })
     parent.nodes[directory.slot] = node
     const change = previous?.type !== 'dir' ? 'new' : nodesEqual(previous, node) ? 'unmodified' : 'changed'
-    this.#dirs[change]++
-    this.#observer.onCounted?.('dir')
-    this.#observer.onItem?.({ path: `${byteStringToText(directory.snapshotPath)}/`, type: 'dir', change, node, added })
+    this.countDirectory(directory.snapshotPath, node, change, added)
     await this.#entryDone(parent)
   }
 

@@ -14,12 +14,14 @@ import {
 } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { lacks } from '../../../test/support/requirements.ts'
+import { contentOf, nodesOf } from '../../../test/support/stored-nodes.ts'
 import {
   backUp,
   CHEAP_KDF,
   expectResticContent,
   newRepository,
   PASSWORD,
+  plainOptions,
   reopen,
   restic,
   scratchFolder,
@@ -31,35 +33,13 @@ import { randomBytes } from '../../lib/random.ts'
 import { createRabinScanner } from '../kernels/rabin.ts'
 import { initRepository, Repository } from '../repository/repository.ts'
 import { loadSnapshots } from '../repository/snapshots.ts'
-import type { Node } from '../repository/tree/node.ts'
-import { TreeLoader } from '../repository/tree-loader.ts'
 import { withDryRun } from '../storage/layers/with-dry-run.ts'
 import { openMemoryStorage } from '../storage/memory/memory-storage.ts'
-import { type BackupOptions, backupStream } from './backup.ts'
+import { backupStream } from './backup.ts'
 import type { BackupObserver } from './backup-observer.ts'
 
 const MIB = 1024 * 1024
 
-/** All nodes of a snapshot by path. */
-async function nodesOf(repository: Repository, tree: string): Promise<Map<string, Node>> {
-  const nodes = new Map<string, Node>()
-  const loader = new TreeLoader(repository)
-  const walk = async (id: string, path: string): Promise<void> => {
-    for (const node of (await loader.load(id)).nodes) {
-      nodes.set(`${path}/${node.name}`, node)
-      if (node.subtree !== undefined) await walk(node.subtree, `${path}/${node.name}`)
-    }
-  }
-  await walk(tree, '')
-  loader.close()
-  return nodes
-}
-
-async function contentOf(repository: Repository, node: Node): Promise<Buffer> {
-  return Buffer.concat(await Promise.all(node.content!.map((id) => repository.loadBlob('data', id))))
-}
-
-/** Files of many sizes around every border of the write path. */
 function writeManySizes(folder: string): string[] {
   mkdirSync(folder, { recursive: true })
   const sizes = [0, 1, 100, 4096, 512 * 1024 - 1, 512 * 1024, 512 * 1024 + 1, 3 * MIB, 8 * MIB, 8 * MIB + 1, 20 * MIB]
@@ -312,22 +292,6 @@ describe('a backup', () => {
 })
 
 describe('a backup of a stream', () => {
-  const labels = (repository: Repository): BackupOptions => ({
-    labels: {
-      time: localTimestamp(repository.clock.now()),
-      host: 'test-host',
-      username: 'tester',
-      uid: 0,
-      gid: 0,
-      tags: [],
-      excludes: [],
-      programVersion: '',
-    },
-    parent: undefined,
-    threads: 2,
-    observer: { onError: () => expect.fail('an error') },
-  })
-
   test('is one file, cut as a file would be', async () => {
     using scratch = scratchFolder()
     const bytes = randomBytes(30 * MIB)
@@ -336,7 +300,7 @@ describe('a backup of a stream', () => {
       for (let at = 0; at < bytes.length; at += 700_001) yield bytes.subarray(at, at + 700_001)
     }
     const { snapshot, summary } = await backupStream(repository, {
-      ...labels(repository),
+      ...plainOptions(repository),
       filename: 'dumps/shop.sql',
       input: pieces(),
     })
@@ -357,7 +321,7 @@ describe('a backup of a stream', () => {
       yield randomBytes(1000)
       throw new HoldfastError('HF_SOURCE_COMMAND', 'pg_dump ended with exit code 1')
     }
-    const backup = backupStream(repository, { ...labels(repository), filename: '/dump', input: failing() })
+    const backup = backupStream(repository, { ...plainOptions(repository), filename: '/dump', input: failing() })
     await expect(backup).rejects.toMatchObject({ code: 'HF_SOURCE_COMMAND' })
     expect(await repository.list('snapshot')).toEqual([])
   })

@@ -52,7 +52,8 @@ export type SaverTask =
       readonly offset: number
       readonly dataRanges: readonly DataRange[] | undefined
     }
-  | { readonly kind: 'chunk'; readonly bytes: Uint8Array }
+  /** Bytes in shared memory, and where the blobs in them end. */
+  | { readonly kind: 'cut'; readonly bytes: Uint8Array; readonly ends: Uint32Array }
   | { readonly kind: 'adopt'; readonly claimed: SharedIdSetMemory }
   | { readonly kind: 'finish' }
 
@@ -90,7 +91,7 @@ export type SaverResult =
       readonly content: SavedContent
     }
   | { readonly kind: 'segment'; readonly content: SavedContent; readonly bytes: number }
-  | { readonly kind: 'chunk'; readonly content: SavedContent }
+  | { readonly kind: 'cut'; readonly content: SavedContent }
   | { readonly kind: 'adopt' }
   | { readonly kind: 'finish'; readonly bytes: Uint8Array; readonly rows: Uint8Array }
 

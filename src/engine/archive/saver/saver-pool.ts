@@ -142,11 +142,15 @@ export class SaverPool {
     if (isIdle || this.#batch.length >= FILES_PER_TASK || this.#batchBytes >= BYTES_PER_TASK) this.sendBatch()
   }
 
-  /** Saves bytes that were cut elsewhere (a stream) as one blob. */
-  async saveChunk(bytes: Uint8Array): Promise<SavedContent> {
+  /**
+   * Saves bytes that were cut elsewhere (a stream) as blobs that end at `ends`, ascending, the last at the end of `bytes`. `bytes` must lie in
+   * shared memory and stay as they are until this resolves.
+   */
+  async saveCut(bytes: Uint8Array, ends: Uint32Array): Promise<SavedContent> {
     if (this.#pool.pending > 0) this.#useAllThreads()
-    const result = await this.#pool.run({ kind: 'chunk', bytes })
-    if (result.kind !== 'chunk') throw new TypeError('a saver answered another task')
+    if (this.#writer.claimed.data.grow()) this.#adopt()
+    const result = await this.#pool.run({ kind: 'cut', bytes, ends })
+    if (result.kind !== 'cut') throw new TypeError('a saver answered another task')
     this.#count(result.content)
     this.#options.onBytes?.(bytes.length)
     return result.content

@@ -35,8 +35,8 @@ function perform(task: SaverTask): SaverResult {
       return saver.saveSegment(task.fd, task.offset, task.dataRanges, (nextOffset, end) =>
         notify({ kind: 'cut', job: task.job, nextOffset, end }),
       )
-    case 'chunk':
-      return saver.saveChunk(task.bytes)
+    case 'cut':
+      return saver.saveCut(task.bytes, task.ends)
     case 'adopt':
       saver.adopt(task.claimed)
       return { kind: 'adopt' }

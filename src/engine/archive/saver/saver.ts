@@ -141,11 +141,16 @@ export class Saver {
     return { kind: 'segment', content: this.#takeContent(), bytes: holes + used }
   }
 
-  /** Saves bytes that were cut by somebody else, as one blob. */
-  saveChunk(bytes: Uint8Array): SaverResult {
-    this.#scanner.memory.set(bytes, 0)
-    this.#saveChunks([{ start: 0, end: bytes.length, added: noData() }])
-    return { kind: 'chunk', content: this.#takeContent() }
+  /** Saves bytes that were cut by somebody else: `ends` are the ends of the blobs, ascending. */
+  saveCut(bytes: Uint8Array, ends: Uint32Array): SaverResult {
+    const chunks: Chunk[] = []
+    let start = 0
+    for (const end of ends) {
+      chunks.push({ start, end, added: noData() })
+      start = end
+    }
+    this.#saveChunks(chunks, bytes)
+    return { kind: 'cut', content: this.#takeContent() }
   }
 
   /** Hands over the pack in the making. */
@@ -215,15 +220,14 @@ export class Saver {
     this.#scanner.memory.fill(0, 0, MIN_CHUNK_BYTES)
     this.#reserveIds(count)
     for (let i = 0; i < count; i++) this.#ids.set(ZERO_CHUNK_ID, this.#idCount++ * ID_BYTES)
-    this.#saveNew(ZERO_CHUNK_ID, 0, { start: 0, end: MIN_CHUNK_BYTES, added: noData() })
+    this.#saveNew(ZERO_CHUNK_ID, 0, { start: 0, end: MIN_CHUNK_BYTES, added: noData() }, this.#scanner.memory)
     return count * MIN_CHUNK_BYTES
   }
 
-  /** Hashes `chunks` together with the pack's new bytes, saves the unknown ones, and empties the list. */
-  #saveChunks(chunks: Chunk[]): void {
+  /** Hashes `chunks` of `memory` together with the pack's new bytes, saves the unknown ones, and empties the list. */
+  #saveChunks(chunks: Chunk[], memory: Uint8Array = this.#scanner.memory): void {
     if (chunks.length === 0) return
     this.#reserveIds(chunks.length)
-    const { memory } = this.#scanner
     const jobs: Sha256Job[] = this.#pack.hashJobs()
     const first = this.#idCount
     for (const { start, end } of chunks) {
@@ -231,14 +235,14 @@ export class Saver {
       jobs.push({ bytes: memory.subarray(start, end), digest: this.#ids.subarray(at, at + ID_BYTES) })
     }
     hashTogether(jobs)
-    for (const [i, chunk] of chunks.entries()) this.#saveNew(this.#ids, (first + i) * ID_BYTES, chunk)
+    for (const [i, chunk] of chunks.entries()) this.#saveNew(this.#ids, (first + i) * ID_BYTES, chunk, memory)
     chunks.length = 0
   }
 
-  #saveNew(ids: Uint8Array, at: number, { start, end, added }: Chunk): void {
+  #saveNew(ids: Uint8Array, at: number, { start, end, added }: Chunk, memory: Uint8Array): void {
     for (const table of this.#stored) if (table.find(ids, at) >= 0) return
     if (!this.#claimed.claim(ids, at)) return
-    const storedBytes = this.#pack.add(ids, at, this.#scanner.memory.subarray(start, end))
+    const storedBytes = this.#pack.add(ids, at, memory.subarray(start, end))
     for (const sum of [added, this.#added]) {
       sum.newBlobs++
       sum.newBytes += end - start

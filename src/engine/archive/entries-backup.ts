@@ -1,0 +1,30 @@
+import type { Repository } from '../repository/repository.ts'
+import { type EntrySink, EntryTree } from './entry-tree.ts'
+import { type BackupOptions, type BackupResult, runBackup } from './run-backup.ts'
+import { StreamSaver } from './stream-saver.ts'
+
+export interface EntriesBackupOptions extends BackupOptions {
+  /** What the snapshot says it is of. */
+  readonly paths: readonly string[]
+  /** Brings the entries. When it fails there is no snapshot. */
+  readonly write: (entries: EntrySink) => Promise<void>
+}
+
+const UNNAMED_DIRECTORY_MODE = 0o755
+
+/**
+ * Backs up what is no files of this machine: dumps, archives a server sends, what is put together from earlier snapshots. The same
+ * conditions as for `backupFiles`.
+ *
+ * @throws HoldfastError HF_SOURCE_INVALID for impossible paths, HF_INTERRUPTED, storage errors, whatever `write` throws
+ */
+export async function backupEntries(repository: Repository, options: EntriesBackupOptions): Promise<BackupResult> {
+  const { labels, parent, signal, paths, write } = options
+  return await runBackup(repository, options, paths, async (archiver) => {
+    const streams = new StreamSaver(archiver.pool, repository.config.chunkerPolynomial, signal)
+    const { time: mtime, uid, gid } = labels
+    const tree = new EntryTree(archiver, streams, { mode: UNNAMED_DIRECTORY_MODE, mtime, uid, gid })
+    await write(tree)
+    return await tree.save(repository, parent?.tree)
+  })
+}
