@@ -44,7 +44,7 @@ export async function backupFiles(repository: Repository, options: FileBackupOpt
     repository,
     options,
     paths,
-    (archiver) => archiver.archive(arrangeTargets(targets, namesIn), parent?.tree),
+    async (archiver) => ({ tree: await archiver.archive(arrangeTargets(targets, namesIn), parent?.tree) }),
     { selector, changeRules: rules, withAccessTime: options.withAccessTime ?? false, readAhead },
   )
 }

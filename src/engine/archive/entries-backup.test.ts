@@ -36,16 +36,18 @@ describe('a backup of entries', () => {
   test('cuts a file into blocks that count from its beginning, whatever pieces it comes in', async () => {
     const repository = await memoryRepository()
     const bytes = noise(1, 9 * MIB + 12_345)
-    const { tree, summary } = await backupEntries(repository, {
-      ...plainOptions(repository),
+    const { tree, summary, snapshot } = await backupEntries(repository, {
+      ...plainOptions(repository, ['source=shop']),
       paths: ['/shop'],
       write: (entries) => entries.file('/shop/data/base/1', attributes, inPieces(bytes), blocks),
+      lateTags: () => ['point=0/3000028'],
     })
     const node = (await nodesOf(repository, tree)).get('/shop/data/base/1')!
     const expected = Array.from({ length: Math.ceil(bytes.length / blocks.blockBytes) }, (_, i) =>
       sha256(bytes.subarray(i * blocks.blockBytes, (i + 1) * blocks.blockBytes)),
     )
     expect(node.content).toEqual(expected)
+    expect(snapshot).toMatchObject({ paths: ['/shop'], tags: ['source=shop', 'point=0/3000028'] })
     expect(node.size).toBe(bytes.length)
     expect((await contentOf(repository, node)).equals(bytes)).toBe(true)
     expect(summary).toMatchObject({ filesNew: 1, dirsNew: 3, dataBlobs: expected.length })

@@ -43,6 +43,13 @@ export interface BackupResult {
   readonly errors: number
 }
 
+/** What the work of a backup comes to. */
+export interface SavedTree {
+  readonly tree: Id
+  /** Tags of the snapshot that were not known before. */
+  readonly tags?: readonly string[]
+}
+
 /** How files are found and compared; what is made of other things needs none of it. */
 export type WalkOptions = Pick<ArchiverOptions, 'selector' | 'changeRules' | 'withAccessTime' | 'readAhead'>
 
@@ -60,7 +67,7 @@ export async function runBackup(
   repository: Repository,
   options: BackupOptions,
   paths: readonly string[],
-  work: (archiver: Archiver) => Promise<Id>,
+  work: (archiver: Archiver) => Promise<SavedTree>,
   walk: WalkOptions = noWalk,
 ): Promise<BackupResult> {
   const { observer, signal, labels, parent, dryRun = false } = options
@@ -69,7 +76,7 @@ export async function runBackup(
   const archiver = new Archiver(repository, writer, { ...walk, threads: options.threads, dryRun, observer }, signal)
   const backupStart = localTimestamp(repository.clock.now())
   try {
-    const tree = await work(archiver)
+    const { tree, tags: lateTags = [] } = await work(archiver)
     await archiver.finish()
     if (!dryRun) await writer.flush()
     const backupEnd = localTimestamp(repository.clock.now())
@@ -87,7 +94,7 @@ export async function runBackup(
       uid,
       gid,
       excludes,
-      tags,
+      tags: [...tags, ...lateTags],
       programVersion,
     }
     const snapshot = await saveSnapshot(repository, { ...content, original: undefined, summary }, signal)
