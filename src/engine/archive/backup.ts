@@ -63,6 +63,7 @@ export async function backupStream(repository: Repository, options: StreamBackup
   return await backupEntries(repository, {
     ...options,
     paths: [byteStringToText(path)],
+    countAsNew: true,
     write: (entries) => entries.file(path, attributes, options.input, { kind: 'content' }),
   })
 }

@@ -8,6 +8,8 @@ export interface EntriesBackupOptions extends BackupOptions {
   readonly paths: readonly string[]
   /** Brings the entries. When it fails there is no snapshot. */
   readonly write: (entries: EntrySink) => Promise<void>
+  /** Count everything as new whatever the parent snapshot has; restic does so with a stream. */
+  readonly countAsNew?: boolean
   /** Tags besides those of `labels`, asked for when all is written. */
   readonly lateTags?: () => readonly string[]
 }
@@ -21,12 +23,12 @@ const UNNAMED_DIRECTORY_MODE = 0o755
  * @throws HoldfastError HF_SOURCE_INVALID for impossible paths, HF_INTERRUPTED, storage errors, whatever `write` throws
  */
 export async function backupEntries(repository: Repository, options: EntriesBackupOptions): Promise<BackupResult> {
-  const { labels, parent, signal, paths, write, lateTags } = options
+  const { labels, parent, signal, paths, write, countAsNew = false, lateTags } = options
   return await runBackup(repository, options, paths, async (archiver) => {
     const streams = new StreamSaver(archiver.pool, repository.config.chunkerPolynomial, signal)
     const { time: mtime, uid, gid } = labels
     const tree = new EntryTree(archiver, streams, { mode: UNNAMED_DIRECTORY_MODE, mtime, uid, gid })
     await write(tree)
-    return { tree: await tree.save(repository, parent?.tree), tags: lateTags?.() ?? [] }
+    return { tree: await tree.save(repository, countAsNew ? undefined : parent?.tree), tags: lateTags?.() ?? [] }
   })
 }
