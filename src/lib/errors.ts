@@ -39,6 +39,7 @@ export const errorCodes = {
     retry: 'after-fix',
   },
   HF_INTERRUPTED: { meaning: 'The operation was cancelled or the process was asked to stop.', retry: 'later' },
+  HF_RUN_FAILED: { meaning: 'Some of the sources of a run failed; each was named before.', retry: 'after-fix' },
   HF_INCOMPLETE: {
     meaning: 'The work was done except for items that failed; each was named before.',
     retry: 'after-fix',

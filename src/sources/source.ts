@@ -32,6 +32,8 @@ export interface Source {
   readonly type: string
   /** What its snapshots say they are of. */
   readonly paths: readonly string[]
+  /** The host its snapshots name, whichever machine makes them; without it the machine's. */
+  readonly host?: string
   /** Reaches it and says what it is. @throws HoldfastError with a hint how to mend it */
   test(signal?: AbortSignal): Promise<SourceFacts>
   /** Everything that would keep backups or restores from working, and what else a careful owner would want to know. */

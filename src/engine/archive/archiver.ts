@@ -101,17 +101,18 @@ export class Archiver {
   }
 
   /**
-   * Archives `targets` and returns the id of the root tree; all blobs are saved but not yet flushed.
+   * Archives `targets` and returns the id of the root tree; all blobs are saved but not yet flushed. `beside` are further entries of the
+   * root; a target of the same name is refused.
    * @throws HoldfastError HF_SOURCE_UNREADABLE when nothing at all could be archived; whatever the repository throws
    */
-  async archive(targets: TargetNode, parentTree: Id | undefined): Promise<Id> {
+  async archive(targets: TargetNode, parentTree: Id | undefined, beside: readonly Node[] = []): Promise<Id> {
     try {
       return await new Promise<Id>((resolve, reject) => {
         this.#fail = reject
         this.#finished = resolve
         const cancel = (): void => reject(this.#signal?.reason)
         this.#signal?.addEventListener('abort', cancel, { once: true })
-        this.#walkRoot(targets, parentTree).catch(reject)
+        this.#walkRoot(targets, parentTree, beside).catch(reject)
       })
     } finally {
       this.#trees.close()
@@ -188,7 +189,7 @@ export class Archiver {
     await this.#pool?.close()
   }
 
-  async #walkRoot(targets: TargetNode, parentTree: Id | undefined): Promise<void> {
+  async #walkRoot(targets: TargetNode, parentTree: Id | undefined, beside: readonly Node[]): Promise<void> {
     const root: OpenDirectory = {
       snapshotPath: '/',
       parent: undefined,
@@ -201,7 +202,7 @@ export class Archiver {
       hasLost: false,
       missing: 1,
     }
-    await this.#walkTargets(targets, root)
+    await this.#walkTargets(targets, root, beside)
     if (this.#targetsFound === 0)
       throw new HoldfastError('HF_SOURCE_UNREADABLE', 'nothing could be backed up: the snapshot would be empty', {
         hint: 'check that the paths exist, can be read, and are not all excluded',
@@ -211,10 +212,15 @@ export class Archiver {
   }
 
   /** The entries of a directory above targets: only what leads to them. */
-  async #walkTargets(targets: TargetNode, directory: OpenDirectory): Promise<void> {
-    const names = [...targets.children.keys()].sort()
+  async #walkTargets(targets: TargetNode, directory: OpenDirectory, beside: readonly Node[] = []): Promise<void> {
+    const names = [...targets.children.keys(), ...beside.map(({ name }) => name)].sort()
     const previous = directory.previousTree
     for (const name of names) {
+      const other = beside.find((node) => node.name === name)
+      if (other !== undefined) {
+        directory.nodes.push(other)
+        continue
+      }
       const target = targets.children.get(name)!
       const path = absolutePath((target.path ?? target.attributesPath)!)
       if (target.path !== undefined) {

@@ -2,9 +2,10 @@ import type { Timestamp } from '../../lib/go-time.ts'
 import { readDirectory } from '../posix/directory-reader.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { StoredSnapshot } from '../repository/snapshot.ts'
-import { type ByteString, byteStringToText, textToByteString } from '../repository/tree/node.ts'
+import { type ByteString, byteStringToText, type Node, textToByteString } from '../repository/tree/node.ts'
 import type { ChangeRules } from './change-detection.ts'
-import { backupEntries } from './entries-backup.ts'
+import { backupEntries, newEntryTree } from './entries-backup.ts'
+import type { EntrySink } from './entry-tree.ts'
 import { absolutePath } from './filter/clean-path.ts'
 import type { Selector } from './filter/selector.ts'
 import { pathBytes } from './node-reader.ts'
@@ -19,6 +20,8 @@ export interface FileBackupOptions extends BackupOptions {
   readonly ignoreCtime?: boolean
   readonly ignoreInode?: boolean
   readonly withAccessTime?: boolean
+  /** Entries that are no files here and lie beside the targets in the snapshot, such as what is to be known about it. */
+  readonly beside?: (entries: EntrySink) => Promise<void>
   /** Directories listed while the repository was being opened. */
   readonly readAhead?: ReadAhead | undefined
 }
@@ -31,7 +34,7 @@ export interface FileBackupOptions extends BackupOptions {
  * @throws HoldfastError HF_SOURCE_UNREADABLE when nothing could be read, HF_INTERRUPTED, storage errors
  */
 export async function backupFiles(repository: Repository, options: FileBackupOptions): Promise<BackupResult> {
-  const { targets, selector, parent, readAhead } = options
+  const { targets, selector, parent, readAhead, beside } = options
   readAhead?.stop()
   const rules: ChangeRules = {
     // An inode number that does not last goes with a ctime that says nothing.
@@ -44,7 +47,15 @@ export async function backupFiles(repository: Repository, options: FileBackupOpt
     repository,
     options,
     paths,
-    async (archiver) => ({ tree: await archiver.archive(arrangeTargets(targets, namesIn), parent?.tree) }),
+    async (archiver) => {
+      let nodes: readonly Node[] = []
+      if (beside) {
+        const entries = newEntryTree(repository, archiver, options)
+        await beside(entries)
+        nodes = await entries.saveNodes(repository, parent?.tree)
+      }
+      return { tree: await archiver.archive(arrangeTargets(targets, namesIn), parent?.tree, nodes) }
+    },
     { selector, changeRules: rules, withAccessTime: options.withAccessTime ?? false, readAhead },
   )
 }

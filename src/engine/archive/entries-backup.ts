@@ -1,4 +1,5 @@
 import type { Repository } from '../repository/repository.ts'
+import type { Archiver } from './archiver.ts'
 import { type EntrySink, EntryTree } from './entry-tree.ts'
 import { type BackupOptions, type BackupResult, runBackup } from './run-backup.ts'
 import { StreamSaver } from './stream-saver.ts'
@@ -23,12 +24,17 @@ const UNNAMED_DIRECTORY_MODE = 0o755
  * @throws HoldfastError HF_SOURCE_INVALID for impossible paths, HF_INTERRUPTED, storage errors, whatever `write` throws
  */
 export async function backupEntries(repository: Repository, options: EntriesBackupOptions): Promise<BackupResult> {
-  const { labels, parent, signal, paths, write, countAsNew = false, lateTags } = options
+  const { parent, paths, write, countAsNew = false, lateTags } = options
   return await runBackup(repository, options, paths, async (archiver) => {
-    const streams = new StreamSaver(archiver.pool, repository.config.chunkerPolynomial, signal)
-    const { time: mtime, uid, gid } = labels
-    const tree = new EntryTree(archiver, streams, { mode: UNNAMED_DIRECTORY_MODE, mtime, uid, gid })
+    const tree = newEntryTree(repository, archiver, options)
     await write(tree)
     return { tree: await tree.save(repository, countAsNew ? undefined : parent?.tree), tags: lateTags?.() ?? [] }
   })
+}
+
+/** An empty tree of entries for a run; directories nobody names belong to who runs it. */
+export function newEntryTree(repository: Repository, archiver: Archiver, { labels, signal }: BackupOptions): EntryTree {
+  const streams = new StreamSaver(archiver.pool, repository.config.chunkerPolynomial, signal)
+  const { time: mtime, uid, gid } = labels
+  return new EntryTree(archiver, streams, { mode: UNNAMED_DIRECTORY_MODE, mtime, uid, gid })
 }

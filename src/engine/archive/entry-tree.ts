@@ -125,20 +125,25 @@ export class EntryTree implements EntrySink {
 
   /** Saves all trees and returns the root, when all content is saved. Counts entries against those of the snapshot before. */
   async save(repository: Repository, previousRoot: Id | undefined): Promise<Id> {
+    return await this.#archiver.saveTree(encodeTree(await this.saveNodes(repository, previousRoot)))
+  }
+
+  /** The same without the root itself: what it consists of, by name. */
+  async saveNodes(repository: Repository, previousRoot: Id | undefined): Promise<readonly Node[]> {
     const loader = new TreeLoader(repository)
     try {
-      return (await this.#saveDirectory('/', this.#root, previousRoot, loader)).id
+      return await this.#nodesOf('/', this.#root, previousRoot, loader)
     } finally {
       loader.close()
     }
   }
 
-  async #saveDirectory(
+  async #nodesOf(
     path: ByteString,
     directory: Directory,
     previousTree: Id | undefined,
     loader: TreeLoader,
-  ): Promise<{ readonly id: Id; readonly added: NewData }> {
+  ): Promise<readonly Node[]> {
     const previous = new Map<ByteString, Node>()
     if (previousTree !== undefined)
       for (const node of (await loader.load(previousTree)).nodes) previous.set(node.name, node)
@@ -155,14 +160,15 @@ export class EntryTree implements EntrySink {
         continue
       }
       const childPath = joinPath(path, name)
-      const { id, added } = await this.#saveDirectory(childPath, child, before?.subtree, loader)
-      const node = createNode({ ...common(name, child.attributes, S_IFDIR), type: 'dir', subtree: id })
+      const added = noData()
+      const tree = encodeTree(await this.#nodesOf(childPath, child, before?.subtree, loader))
+      const subtree = await this.#archiver.saveTree(tree, added)
+      const node = createNode({ ...common(name, child.attributes, S_IFDIR), type: 'dir', subtree })
       nodes.push(node)
       const change = before?.type !== 'dir' ? 'new' : nodesEqual(before, node) ? 'unmodified' : 'changed'
       this.#archiver.countDirectory(childPath, node, change, added)
     }
-    const added = noData()
-    return { id: await this.#archiver.saveTree(encodeTree(nodes), added), added }
+    return nodes
   }
 
   #addLeaf(path: ByteString, leaf: Leaf): void {

@@ -1,0 +1,215 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { noise } from '../../test/support/storage-victims.ts'
+import { contentOf, nodesOf } from '../../test/support/stored-nodes.ts'
+import { memoryRepository, newRepository, scratchFolder } from '../../test/support/test-repository.ts'
+import type { Repository } from '../engine/repository/repository.ts'
+import { loadSnapshots } from '../engine/repository/snapshots.ts'
+import { systemClock } from '../lib/clock.ts'
+import { HoldfastError } from '../lib/errors.ts'
+import { filesKind } from '../sources/files/index.ts'
+import { filesManifest } from '../sources/files/manifest.ts'
+import type { Source } from '../sources/source.ts'
+import { failureOf, type RunOptions, type RunSource, runBackups } from './backup-run.ts'
+
+const services = { clock: systemClock, secret: () => Promise.reject(new Error('no secrets here')) }
+
+const filesSource = (name: string, paths: readonly string[], more: object = {}): Source =>
+  filesKind.open(name, filesKind.settings.parse({ paths, ...more }), services)
+
+const plain = (source: Source): RunSource => ({ source, hooks: { pre: undefined, post: undefined } })
+
+interface Told {
+  readonly lines: string[]
+  readonly errors: string[]
+}
+
+function run(
+  repository: Repository,
+  sources: readonly RunSource[],
+  { told = { lines: [], errors: [] }, ...more }: Partial<RunOptions> & { readonly told?: Told } = {},
+) {
+  return runBackups(repository, sources, {
+    run: 'test-run',
+    type: 'incremental',
+    parallel: 2,
+    programVersion: 'holdfast test',
+    clock: systemClock,
+    environment: process.env,
+    observer: {
+      onPhase: ({ name }, phase) => told.lines.push(`${name}: ${phase}`),
+      backupObserver: ({ name }) => ({
+        onError: (item, error) => told.errors.push(`${name}: ${item}: ${error.message}`),
+      }),
+      onHookLine: ({ name }, line) => told.lines.push(`${name} says ${line}`),
+      onFinished: ({ source, outcome }) => told.lines.push(`${source.name} ${outcome}`),
+    },
+    ...more,
+  })
+}
+
+describe('a backup run', () => {
+  test('backs up several sources at the same time into one repository, each a snapshot of its own', async () => {
+    using scratch = scratchFolder()
+    const folders = ['a', 'b', 'c'].map((name, i) => {
+      const folder = scratch.join(name)
+      mkdirSync(folder)
+      // Half of it is the same everywhere, and is met by several at once.
+      for (let k = 0; k < 8; k++) writeFileSync(`${folder}/${k}`, noise(k < 4 ? k : 100 * i + k, 700_000))
+      return folder
+    })
+    const repository = await newRepository(scratch.join('repository'))
+    const results = await run(
+      repository,
+      folders.map((folder, i) => plain(filesSource(`source-${i}`, [folder]))),
+    )
+    expect(results.map(({ outcome }) => outcome)).toEqual(['complete', 'complete', 'complete'])
+    expect(failureOf(results)).toBeUndefined()
+    for (const [i, { backup }] of results.entries()) {
+      const { snapshot, tree } = backup!.result
+      expect(snapshot!.tags).toEqual([`source=source-${i}`, 'kind=backup', 'run=test-run', 'type=full'])
+      const nodes = await nodesOf(repository, tree)
+      for (let k = 0; k < 8; k++) {
+        const path = `${folders[i]}/${k}`
+        expect((await contentOf(repository, nodes.get(path)!)).equals(readFileSync(path)), path).toBe(true)
+      }
+      const manifest = await contentOf(repository, nodes.get(`/.holdfast/source-${i}/manifest.json`)!)
+      expect(filesManifest.parse(JSON.parse(manifest.toString()))).toMatchObject({ paths: [folders[i]], missing: [] })
+    }
+  })
+
+  test('compares an incremental with the newest snapshot of the source and a differential with the newest full one', async () => {
+    using scratch = scratchFolder()
+    const folder = scratch.join('data')
+    mkdirSync(folder)
+    writeFileSync(`${folder}/file`, 'content')
+    const repository = await newRepository(scratch.join('repository'))
+    const source = plain(filesSource('uploads', [folder]))
+    const other = plain(filesSource('other', [folder]))
+    const once = async (type: RunOptions['type'], which = source) => {
+      const [result] = await run(repository, [which], { type })
+      return result!.backup!
+    }
+    const first = await once('incremental')
+    expect(first).toMatchObject({ type: 'full', reason: 'there is no earlier snapshot to compare with' })
+    const second = await once('incremental')
+    expect(second.result.snapshot!.parent).toBe(first.result.snapshot!.id)
+    await once('full', other)
+    const third = await once('differential')
+    expect(third).toMatchObject({ type: 'differential', reason: undefined })
+    expect(third.result.snapshot!.parent).toBe(first.result.snapshot!.id)
+    const fourth = await once('full')
+    expect(fourth.result.snapshot!.parent).toBeUndefined()
+    expect((await once('differential')).result.snapshot!.parent).toBe(fourth.result.snapshot!.id)
+  })
+
+  test('goes on when a source fails, and says which', async () => {
+    using scratch = scratchFolder()
+    mkdirSync(scratch.join('there'))
+    writeFileSync(scratch.join('there', 'file'), 'content')
+    const repository = await memoryRepository()
+    const told: Told = { lines: [], errors: [] }
+    const results = await run(
+      repository,
+      [
+        plain(filesSource('gone', [scratch.join('gone')])),
+        plain(filesSource('half', [scratch.join('there'), scratch.join('gone')])),
+        plain(filesSource('whole', [scratch.join('there')])),
+      ],
+      { told },
+    )
+    expect(results.map(({ outcome }) => outcome)).toEqual(['failed', 'incomplete', 'complete'])
+    expect(results[0]!.error).toMatchObject({ code: 'HF_SOURCE_UNREADABLE' })
+    expect(told.errors.join('\n')).toContain(`half: ${scratch.join('gone')}`)
+    expect(failureOf(results)).toMatchObject({ code: 'HF_RUN_FAILED', message: '1 of 3 sources failed: gone' })
+    expect(failureOf(results.slice(1))).toMatchObject({ code: 'HF_INCOMPLETE' })
+    expect(await loadSnapshots(repository)).toHaveLength(2)
+  })
+})
+
+describe('hooks (S3-18, S4-06)', () => {
+  const shell = (script: string): readonly string[] => ['/bin/sh', '-c', script]
+
+  test('stand before and after, without a shell, and know what it is about', async () => {
+    using scratch = scratchFolder()
+    const folder = scratch.join('data')
+    mkdirSync(folder)
+    const told: Told = { lines: [], errors: [] }
+    const results = await run(
+      await memoryRepository(),
+      [
+        {
+          source: filesSource('uploads', [folder]),
+          hooks: {
+            pre: shell(`echo made for $HOLDFAST_SOURCE in $HOLDFAST_RUN > ${folder}/dump`),
+            post: ['/bin/sh', '-c', 'echo "$0 $HOLDFAST_OUTCOME"', '$(id) ; rm'],
+          },
+        },
+      ],
+      { told },
+    )
+    expect(results[0]).toMatchObject({ outcome: 'complete' })
+    expect(results[0]!.phases.map(({ phase }) => phase)).toEqual(['pre hook', 'backup', 'post hook'])
+    expect(readFileSync(`${folder}/dump`, 'utf8')).toBe('made for uploads in test-run\n')
+    expect(told.lines).toContain('uploads says $(id) ; rm done')
+  })
+
+  test('a failing first one keeps the backup from being made, and the last one runs all the same', async () => {
+    using scratch = scratchFolder()
+    const repository = await memoryRepository()
+    const told: Told = { lines: [], errors: [] }
+    const [result] = await run(
+      repository,
+      [
+        {
+          source: filesSource('uploads', [scratch.path]),
+          hooks: { pre: shell('echo no lock; exit 3'), post: shell('echo $HOLDFAST_OUTCOME') },
+        },
+      ],
+      { told },
+    )
+    expect(result).toMatchObject({ outcome: 'failed', backup: undefined })
+    expect((result!.error as HoldfastError).message).toBe('the pre hook of uploads, "/bin/sh", failed: exit status 3')
+    expect(told.lines).toEqual(expect.arrayContaining(['uploads says no lock', 'uploads says failed']))
+    expect(await loadSnapshots(repository)).toEqual([])
+  })
+
+  test('a failing last one is a failure although there is a snapshot', async () => {
+    using scratch = scratchFolder()
+    const repository = await memoryRepository()
+    const hooks = { pre: undefined, post: ['/nowhere/at/all'] }
+    const [result] = await run(repository, [{ source: filesSource('uploads', [scratch.path]), hooks }])
+    expect(result!.outcome).toBe('failed')
+    expect((result!.error as HoldfastError).message).toContain('cannot be run')
+    expect(await loadSnapshots(repository)).toHaveLength(1)
+  })
+
+  test('a run that is stopped kills the first one and still runs the last', async () => {
+    using scratch = scratchFolder()
+    const controller = new AbortController()
+    const told: Told = { lines: [], errors: [] }
+    const running = run(
+      await memoryRepository(),
+      [
+        {
+          source: filesSource('uploads', [scratch.path]),
+          hooks: { pre: shell('echo begun; exec sleep 60'), post: shell('echo put back') },
+        },
+      ],
+      {
+        signal: controller.signal,
+        told: {
+          ...told,
+          lines: new Proxy(told.lines, {
+            set: (lines, key, line) => {
+              if (String(line).includes('begun')) controller.abort(new HoldfastError('HF_INTERRUPTED', 'stopped'))
+              return Reflect.set(lines, key, line)
+            },
+          }),
+        },
+      },
+    )
+    await expect(running).rejects.toMatchObject({ code: 'HF_INTERRUPTED' })
+    expect(told.lines).toContain('uploads says put back')
+  })
+})
