@@ -23,6 +23,7 @@ const otherVariables: readonly (readonly [string, string])[] = [
 /** `docs/reference/cli.md`. */
 export async function renderCliPage(registry: Registry): Promise<string> {
   const commands = await Promise.all(registry.commands.map((entry) => entry.describe()))
+  const configured = await Promise.all(registry.nouns.flatMap(({ verbs }) => verbs.map((entry) => entry.describe())))
   return `${[
     '# Command line',
     generatedNotice,
@@ -31,6 +32,10 @@ export async function renderCliPage(registry: Registry): Promise<string> {
       'the last value of an option counts unless it is repeatable. The commands, options, JSON messages and exit codes are those of restic 0.19.',
     'What a command ends with is in [exit codes](exit-codes.md), what can go wrong in [errors](errors.md).',
     ...overview(commands),
+    '## Work on what is configured',
+    'These commands work on what `holdfast.yaml` describes: the file that `--config` or `HOLDFAST_CONFIG` names, else `./holdfast.yaml`, else ' +
+      '`/etc/holdfast/holdfast.yaml`. `holdfast backup run` and `holdfast backup:run` are the same.',
+    commandTable(configured),
     '## Options of every command',
     optionTable(globalOptions.options),
     ...refusedList(globalOptions.refused),
@@ -38,7 +43,7 @@ export async function renderCliPage(registry: Registry): Promise<string> {
     'A variable counts when the option is not given. `HOLDFAST_` variables come before `RESTIC_` variables of the same name; an empty one ' +
       'counts as not set.',
     environmentTable(commands),
-    ...commands.flatMap((command) => commandSection(command, registry)),
+    ...[...commands, ...configured].flatMap((command) => commandSection(command, registry)),
     '## Commands of restic that are refused',
     table([['Command', 'Why'], ...Object.entries(registry.refused).map(([name, reason]) => [code(name), reason])]),
   ].join('\n\n')}\n`
@@ -47,10 +52,15 @@ export async function renderCliPage(registry: Registry): Promise<string> {
 function overview(commands: readonly AnyDescription[]): string[] {
   return Object.entries(groups).flatMap(([group, title]) => {
     const members = commands.filter((command) => command.group === group)
-    const rows = members.map(({ name, summary }) => [`[${code(name)}](#${anchor(name)})`, summary])
-    return rows.length === 0 ? [] : [`## ${title}`, table([['Command', 'What it does'], ...rows])]
+    return members.length === 0 ? [] : [`## ${title}`, commandTable(members)]
   })
 }
+
+const commandTable = (commands: readonly AnyDescription[]): string =>
+  table([
+    ['Command', 'What it does'],
+    ...commands.map(({ name, summary }) => [`[${code(name)}](#${anchor(name)})`, summary]),
+  ])
 
 function commandSection(command: AnyDescription, registry: Registry): string[] {
   const { description, examples, options } = command
@@ -80,7 +90,8 @@ function commandSection(command: AnyDescription, registry: Registry): string[] {
   ]
 }
 
-const anchor = (name: string): string => name.replaceAll(' ', '-')
+/** As web pages make it of a heading. */
+const anchor = (name: string): string => name.replaceAll(' ', '-').replaceAll(':', '')
 
 function optionTable(options: AnyOptionTable): string {
   return table([

@@ -18,8 +18,18 @@ export interface AccessOptions {
   readonly insecureNoPassword: boolean
 }
 
+/** A repository that holdfast.yaml describes. */
+export interface ConfiguredAccess {
+  /** Its name there. */
+  readonly name: string
+  readonly url: string
+  /** Reads the password from where the configuration says it is. */
+  readonly readPassword: () => Promise<string>
+}
+
 /** Where a password comes from. */
 export type PasswordSource =
+  | { readonly kind: 'secret'; readonly read: () => Promise<string> }
   | { readonly kind: 'empty' }
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'command'; readonly command: string }
@@ -46,6 +56,43 @@ export const sourceAccess = (options: FromRepositoryOptions): AccessOptions => (
   keyHint: options.fromKeyHint,
   insecureNoPassword: options.fromInsecureNoPassword,
 })
+
+const isConfigured = (access: AccessOptions | ConfiguredAccess): access is ConfiguredAccess => 'url' in access
+
+/** What opening a repository takes. */
+export interface ResolvedAccess {
+  /** For prompts and messages. */
+  readonly what: string
+  readonly location: string
+  readonly password: PasswordSource
+  readonly keyHint: string | undefined
+}
+
+/** The location and password that options, variables or the configuration name. @throws HoldfastError HF_USAGE */
+export async function resolveAccess(
+  access: AccessOptions | ConfiguredAccess,
+  sources: Sources,
+  environment: Environment,
+): Promise<ResolvedAccess> {
+  if (isConfigured(access)) {
+    const { name, url, readPassword } = access
+    return {
+      what: `repository ${name}`,
+      location: url,
+      password: { kind: 'secret', read: readPassword },
+      keyHint: undefined,
+    }
+  }
+  return {
+    what: access.prefix === '' ? 'repository' : 'source repository',
+    location: await chooseLocation(access, sources),
+    password: choosePassword(access, sources, environment),
+    keyHint: access.keyHint,
+  }
+}
+
+/** Whether options or variables say where the repository is. */
+export const isLocationGiven = ({ repo, repositoryFile }: AccessOptions): boolean => Boolean(repo || repositoryFile)
 
 type Sources = ReadonlyMap<string, ValueSource>
 

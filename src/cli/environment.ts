@@ -1,5 +1,6 @@
-/** The environment of the process, as far as it is set. */
-export type Environment = Readonly<Record<string, string | undefined>>
+import type { Environment } from '../config/environment.ts'
+
+export type { Environment }
 
 /** Prefixes of variable names: our own come first, restic's are understood too. */
 export const environmentPrefixes = ['HOLDFAST_', 'RESTIC_'] as const

@@ -18,7 +18,7 @@ export const exitCodes: readonly ExitCode[] = [
     meaning: 'Failed. For repository commands also: the command line is wrong, or `check` found damage.',
     families: both,
   },
-  { code: 2, meaning: 'The command line is wrong.', families: ['configured'] },
+  { code: 2, meaning: 'The command line or the configuration is wrong.', families: ['configured'] },
   {
     code: 3,
     meaning:
@@ -47,9 +47,11 @@ const byError: Readonly<Partial<Record<ErrorCode, number>>> = {
 export const errorsOf = (exitCode: number): readonly ErrorCode[] =>
   (Object.keys(byError) as ErrorCode[]).filter((code) => byError[code] === exitCode)
 
+const wrongInput: readonly ErrorCode[] = ['HF_USAGE', 'HF_CONFIG_INVALID', 'HF_CONFIG_NOT_FOUND']
+
 /** The exit code for a failure. Everything unforeseen is 1. */
 export function exitCodeOf(error: unknown, family: CommandFamily): number {
   if (!isHoldfastError(error)) return 1
-  if (family === 'configured' && error.code === 'HF_USAGE') return 2
+  if (family === 'configured' && wrongInput.includes(error.code)) return 2
   return byError[error.code] ?? 1
 }

@@ -59,6 +59,8 @@ async function readPassword(context: PasswordContext, source: PasswordSource, pr
   switch (source.kind) {
     case 'empty':
       return ''
+    case 'secret':
+      return source.read()
     case 'variable':
       return source.password
     case 'file':

@@ -205,5 +205,54 @@ export const registry: Registry = {
     options: 'the settings of a storage are named when -o key=value names an unknown one',
     debug: development,
   },
-  nouns: [],
+  nouns: [
+    {
+      name: 'backup',
+      summary: 'Backups of configured sources',
+      verbs: [
+        {
+          name: 'run',
+          describe: async () => (await import('./descriptions/backup-run.ts')).backupRunDescription,
+          load: async () => (await import('./commands/backup-run.ts')).backupRunCommand,
+        },
+      ],
+    },
+    {
+      name: 'config',
+      summary: 'The configuration, holdfast.yaml',
+      verbs: [
+        {
+          name: 'check',
+          describe: async () => (await import('./descriptions/config.ts')).configCheckDescription,
+          load: async () => (await import('./commands/config-check.ts')).configCheckCommand,
+        },
+        {
+          name: 'show',
+          describe: async () => (await import('./descriptions/config.ts')).configShowDescription,
+          load: async () => (await import('./commands/config-show.ts')).configShowCommand,
+        },
+      ],
+    },
+    {
+      name: 'source',
+      summary: 'What is protected',
+      verbs: [
+        {
+          name: 'doctor',
+          describe: async () => (await import('./descriptions/source.ts')).sourceDoctorDescription,
+          load: async () => (await import('./commands/source-doctor.ts')).sourceDoctorCommand,
+        },
+        {
+          name: 'list',
+          describe: async () => (await import('./descriptions/source.ts')).sourceListDescription,
+          load: async () => (await import('./commands/source-list.ts')).sourceListCommand,
+        },
+        {
+          name: 'test',
+          describe: async () => (await import('./descriptions/source.ts')).sourceTestDescription,
+          load: async () => (await import('./commands/source-test.ts')).sourceTestCommand,
+        },
+      ],
+    },
+  ],
 }

@@ -10,7 +10,7 @@ import { openStorage } from '../engine/storage/locations.ts'
 import type { Storage } from '../engine/storage/storage.ts'
 import { shortId } from '../lib/id.ts'
 import type { Progress } from '../lib/progress.ts'
-import { type AccessOptions, chooseLocation, choosePassword, mainAccess } from './access.ts'
+import { type AccessOptions, type ConfiguredAccess, mainAccess, resolveAccess } from './access.ts'
 import type { CommandContext } from './context.ts'
 import { createCounter } from './output/counter.ts'
 import { withPassword } from './password.ts'
@@ -29,7 +29,7 @@ export interface SessionOptions {
    */
   readonly early?: boolean
   /** Another repository than the one of `--repo`. */
-  readonly access?: AccessOptions
+  readonly access?: AccessOptions | ConfiguredAccess
   /** Nothing is written: writes are dropped, and the lock is not taken. */
   readonly dryRun?: boolean
   /** Read everything from the storage itself, never from what is kept locally. */
@@ -100,13 +100,10 @@ async function settle(
   open()
 }
 
-/** The storage that options and environment name, with retries and limits. */
-export async function openNamedStorage(
-  context: CommandContext,
-  access: AccessOptions = mainAccess(context.global),
-): Promise<Storage> {
-  const { global, output, sources } = context
-  return openStorage(await chooseLocation(access, sources), {
+/** The storage at a location, with the retries and limits that options name. */
+export async function openStorageAt(context: CommandContext, location: string): Promise<Storage> {
+  const { global, output } = context
+  return openStorage(location, {
     extended: global.extended.map(({ key, value }) => `${key}=${value}`),
     uploadBytesPerSecond: global.limitUploadBytesPerSecond,
     downloadBytesPerSecond: global.limitDownloadBytesPerSecond,
@@ -122,14 +119,12 @@ async function openNamedRepository(
   gate: WriteGate,
 ): Promise<Repository> {
   const { global, output, sources, environment } = context
-  const access = options.access ?? mainAccess(global)
-  const remote = await openNamedStorage(context, access)
+  const access = await resolveAccess(options.access ?? mainAccess(global), sources, environment)
+  const remote = await openStorageAt(context, access.location)
   const storage = options.dryRun ? withDryRun(remote) : withWriteGate(remote, gate)
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
   const settings = { ...repositoryOptions(context), cacheDirectory }
-  const password = choosePassword(access, sources, environment)
-  const what = access.prefix === '' ? 'repository' : 'source repository'
-  const repository = await withPassword(context, password, `enter password for ${what}: `, (text) =>
+  const repository = await withPassword(context, access.password, `enter password for ${access.what}: `, (text) =>
     openRepository(storage, { password: text, keyHint: access.keyHint }, settings),
   )
   const level = repository.config.version > 1 ? `, compression level ${global.compression}` : ''

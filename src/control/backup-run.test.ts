@@ -17,7 +17,7 @@ const services = { clock: systemClock, secret: () => Promise.reject(new Error('n
 const filesSource = (name: string, paths: readonly string[], more: object = {}): Source =>
   filesKind.open(name, filesKind.settings.parse({ paths, ...more }), services)
 
-const plain = (source: Source): RunSource => ({ source, hooks: { pre: undefined, post: undefined } })
+const plain = (source: Source): RunSource => ({ source, hooks: { pre: [], post: [] }, require: [] })
 
 interface Told {
   readonly lines: string[]
@@ -127,6 +127,16 @@ describe('a backup run', () => {
   })
 })
 
+test('what a source requires and is not there fails it by name (S0-12)', async () => {
+  using scratch = scratchFolder()
+  const repository = await memoryRepository()
+  const source = filesSource('uploads', [scratch.path])
+  const [result] = await run(repository, [{ ...plain(source), require: [scratch.path, scratch.join('index.db')] }])
+  expect(result!.error).toMatchObject({ code: 'HF_REQUIRED_MISSING' })
+  expect((result!.error as HoldfastError).message).toBe(`source uploads requires ${scratch.join('index.db')}`)
+  expect(await loadSnapshots(repository)).toEqual([])
+})
+
 describe('hooks (S3-18, S4-06)', () => {
   const shell = (script: string): readonly string[] => ['/bin/sh', '-c', script]
 
@@ -141,9 +151,10 @@ describe('hooks (S3-18, S4-06)', () => {
         {
           source: filesSource('uploads', [folder]),
           hooks: {
-            pre: shell(`echo made for $HOLDFAST_SOURCE in $HOLDFAST_RUN > ${folder}/dump`),
-            post: ['/bin/sh', '-c', 'echo "$0 $HOLDFAST_OUTCOME"', '$(id) ; rm'],
+            pre: [shell(`echo made for $HOLDFAST_SOURCE in $HOLDFAST_RUN > ${folder}/dump`)],
+            post: [['/bin/sh', '-c', 'echo "$0 $HOLDFAST_OUTCOME"', '$(id) ; rm']],
           },
+          require: [`${folder}/dump`],
         },
       ],
       { told },
@@ -163,7 +174,11 @@ describe('hooks (S3-18, S4-06)', () => {
       [
         {
           source: filesSource('uploads', [scratch.path]),
-          hooks: { pre: shell('echo no lock; exit 3'), post: shell('echo $HOLDFAST_OUTCOME') },
+          hooks: {
+            pre: [shell('echo no lock; exit 3'), shell('echo never')],
+            post: [shell('exit 1'), shell('echo $HOLDFAST_OUTCOME')],
+          },
+          require: [],
         },
       ],
       { told },
@@ -171,14 +186,15 @@ describe('hooks (S3-18, S4-06)', () => {
     expect(result).toMatchObject({ outcome: 'failed', backup: undefined })
     expect((result!.error as HoldfastError).message).toBe('the pre hook of uploads, "/bin/sh", failed: exit status 3')
     expect(told.lines).toEqual(expect.arrayContaining(['uploads says no lock', 'uploads says failed']))
+    expect(told.lines).not.toContain('uploads says never')
     expect(await loadSnapshots(repository)).toEqual([])
   })
 
   test('a failing last one is a failure although there is a snapshot', async () => {
     using scratch = scratchFolder()
     const repository = await memoryRepository()
-    const hooks = { pre: undefined, post: ['/nowhere/at/all'] }
-    const [result] = await run(repository, [{ source: filesSource('uploads', [scratch.path]), hooks }])
+    const hooks = { pre: [], post: [['/nowhere/at/all']] }
+    const [result] = await run(repository, [{ source: filesSource('uploads', [scratch.path]), hooks, require: [] }])
     expect(result!.outcome).toBe('failed')
     expect((result!.error as HoldfastError).message).toContain('cannot be run')
     expect(await loadSnapshots(repository)).toHaveLength(1)
@@ -193,7 +209,8 @@ describe('hooks (S3-18, S4-06)', () => {
       [
         {
           source: filesSource('uploads', [scratch.path]),
-          hooks: { pre: shell('echo begun; exec sleep 60'), post: shell('echo put back') },
+          hooks: { pre: [shell('echo begun; exec sleep 60')], post: [shell('echo put back')] },
+          require: [],
         },
       ],
       {

@@ -1,4 +1,5 @@
 import { availableParallelism, hostname } from 'node:os'
+import type { ArgumentVector, Hooks } from '../config/shape.ts'
 import type { BackupObserver } from '../engine/archive/backup-observer.ts'
 import { userName } from '../engine/posix/owner-names.ts'
 import type { Repository } from '../engine/repository/repository.ts'
@@ -15,8 +16,10 @@ import { runHook } from './hooks.ts'
 /** A source as a run sees it. */
 export interface RunSource {
   readonly source: Source
-  /** Commands around the backup, each an argument vector. What stands after it always runs once what stands before it was started. */
-  readonly hooks: { readonly pre: readonly string[] | undefined; readonly post: readonly string[] | undefined }
+  /** Commands around the backup. A failing one before it keeps it from being made; those after it all run, whatever happened. */
+  readonly hooks: Hooks
+  /** What must be there, or the run of the source fails; each sort of source has its own words for it. */
+  readonly require: readonly string[]
 }
 
 export type RunPhase = 'pre hook' | 'backup' | 'post hook'
@@ -103,17 +106,16 @@ class SourceRun {
     let backup: SourceBackup | undefined
     let error: unknown
     try {
-      if (hooks.pre) await this.#phase('pre hook', () => this.#hook('pre hook', hooks.pre!, undefined))
+      for (const command of hooks.pre) await this.#hook('pre hook', command, undefined)
       backup = await this.#phase('backup', () => this.#backUp())
     } catch (failure) {
       error = failure
     }
-    if (hooks.post) {
-      const outcome = error === undefined ? 'done' : 'failed'
-      await this.#phase('post hook', () => this.#hook('post hook', hooks.post!, outcome)).catch((failure: unknown) => {
+    const outcome = error === undefined ? 'done' : 'failed'
+    for (const command of hooks.post)
+      await this.#hook('post hook', command, outcome).catch((failure: unknown) => {
         error ??= failure
       })
-    }
     const isWhole = backup !== undefined && backup.result.errors === 0
     return {
       source,
@@ -134,16 +136,18 @@ class SourceRun {
     }
   }
 
-  async #hook(phase: RunPhase, command: readonly string[], outcome: string | undefined): Promise<void> {
+  async #hook(phase: RunPhase, command: ArgumentVector, outcome: string | undefined): Promise<void> {
     const { source } = this.#one
     const { environment, observer, run, signal } = this.#options
-    await runHook(command, {
-      what: `${phase} of ${source.name}`,
-      environment: { ...environment, HOLDFAST_SOURCE: source.name, HOLDFAST_RUN: run, HOLDFAST_OUTCOME: outcome },
-      onLine: (line) => observer.onHookLine(source, line),
-      // What stands after a backup puts back what stood before it: it runs also when the run is being stopped.
-      signal: phase === 'post hook' ? undefined : signal,
-    })
+    await this.#phase(phase, () =>
+      runHook(command, {
+        what: `${phase} of ${source.name}`,
+        environment: { ...environment, HOLDFAST_SOURCE: source.name, HOLDFAST_RUN: run, HOLDFAST_OUTCOME: outcome },
+        onLine: (line) => observer.onHookLine(source, line),
+        // What stands after a backup puts back what stood before it: it runs also when the run is being stopped.
+        signal: phase === 'post hook' ? undefined : signal,
+      }),
+    )
   }
 
   async #backUp(): Promise<SourceBackup> {
@@ -154,6 +158,7 @@ class SourceRun {
     return await source.backup({
       repository: this.#repository,
       type,
+      require: this.#one.require,
       options: {
         labels: {
           time: localTimestamp(clock.now()),

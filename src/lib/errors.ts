@@ -38,6 +38,15 @@ export const errorCodes = {
     meaning: 'An option or feature of restic that Holdfast refuses by name, with the reason.',
     retry: 'after-fix',
   },
+  HF_CONFIG_INVALID: {
+    meaning: 'The configuration has mistakes; each is named with its place.',
+    retry: 'after-fix',
+  },
+  HF_CONFIG_NOT_FOUND: { meaning: 'There is no configuration, or it cannot be read.', retry: 'after-fix' },
+  HF_SECRET_UNAVAILABLE: {
+    meaning: 'A secret that the configuration refers to is missing, empty, or where others can read it.',
+    retry: 'after-fix',
+  },
   HF_INTERRUPTED: { meaning: 'The operation was cancelled or the process was asked to stop.', retry: 'later' },
   HF_RUN_FAILED: { meaning: 'Some of the sources of a run failed; each was named before.', retry: 'after-fix' },
   HF_INCOMPLETE: {
@@ -88,7 +97,17 @@ export const errorCodes = {
   HF_PATTERN_INVALID: { meaning: 'A pattern, duration, size or time cannot be understood.', retry: 'after-fix' },
   HF_SOURCE_UNREADABLE: { meaning: 'Nothing of what was to be backed up could be read.', retry: 'after-fix' },
   HF_SOURCE_INVALID: { meaning: 'What was to be backed up has entries that no snapshot can hold.', retry: 'after-fix' },
+  HF_NOT_MOUNTED: { meaning: 'A repository that lies on a mounted file system lies on none.', retry: 'after-fix' },
+  HF_REQUIRED_MISSING: { meaning: 'Something that `require` of a source names is not there.', retry: 'after-fix' },
   HF_SOURCE_COMMAND: { meaning: 'A command whose output was to be backed up failed.', retry: 'after-fix' },
+  HF_SOURCE_UNREACHABLE: { meaning: 'A server cannot be reached, or the connection to it broke.', retry: 'later' },
+  HF_SOURCE_PERMISSION: { meaning: 'A server refuses the password, or a right that backups need.', retry: 'after-fix' },
+  HF_SOURCE_UNSUPPORTED: {
+    meaning: 'A server is of a version, or set up in a way, that cannot be backed up.',
+    retry: 'after-fix',
+  },
+  HF_SOURCE_CHANGED: { meaning: 'A source is not the one its earlier snapshots are of.', retry: 'after-fix' },
+  HF_SOURCE_DAMAGED: { meaning: 'What a server sent is damaged, cut off, or not of its format.', retry: 'later' },
   HF_TARGET_INVALID: { meaning: 'A restore target cannot be used.', retry: 'after-fix' },
   HF_RESTORE_FAILED: { meaning: 'A file or its attributes could not be restored.', retry: 'after-fix' },
 } as const

@@ -1,30 +1,29 @@
-import { initRepository } from '../../engine/repository/repository.ts'
+import { type InitOptions as EngineInitOptions, initRepository } from '../../engine/repository/repository.ts'
 import { displayLocation } from '../../engine/storage/locations.ts'
-import { chooseLocation, choosePassword, mainAccess, sourceAccess } from '../access.ts'
+import { isHoldfastError } from '../../lib/errors.ts'
+import { chooseLocation, choosePassword, isLocationGiven, mainAccess, sourceAccess } from '../access.ts'
 import type { Command } from '../command.ts'
 import type { CommandContext } from '../context.ts'
 import { type InitOptions, initDescription } from '../descriptions/init.ts'
 import { readFirstPassword } from '../password.ts'
-import { openNamedStorage, repositoryOptions, withRepository } from '../repository-session.ts'
+import { openStorageAt, repositoryOptions, withRepository } from '../repository-session.ts'
 
 export const initCommand: Command<InitOptions> = {
   ...initDescription,
   async run(context, options) {
     const { output, global, sources, environment } = context
     const access = mainAccess(global)
-    const location = displayLocation(await chooseLocation(access, sources))
+    if (!isLocationGiven(access) && (await initConfigured(context, options))) return 0
+    const place = await chooseLocation(access, sources)
+    const location = displayLocation(place)
     const chunkerPolynomial = await sourcePolynomial(context, options)
-    const storage = await openNamedStorage(context, access)
+    const storage = await openStorageAt(context, place)
     try {
       const password = await readFirstPassword(context, choosePassword(access, sources, environment))
       const { config } = await initRepository(
         storage,
         { password },
-        {
-          ...repositoryOptions(context),
-          version: options.repositoryVersion === '1' ? 1 : 2,
-          chunkerPolynomial,
-        },
+        { ...initOptions(context, options), chunkerPolynomial },
       )
       if (output.json) output.message({ message_type: 'initialized', id: config.id, repository: location })
       else {
@@ -38,6 +37,42 @@ export const initCommand: Command<InitOptions> = {
     }
   },
 }
+
+/** Makes each configured repository that is not there yet. False when nothing is configured. */
+async function initConfigured(context: CommandContext, options: InitOptions): Promise<boolean> {
+  const { output } = context
+  const { loadConfigured } = await import('../configured/load.ts')
+  const configured = await loadConfigured(context, { configurationFile: undefined }).catch((error: unknown) => {
+    if (isHoldfastError(error, 'HF_CONFIG_NOT_FOUND')) return undefined
+    throw error
+  })
+  if (configured === undefined) return false
+  for (const name of configured.configuration.repositories.keys()) {
+    const { url, readPassword } = configured.accessOf(name)
+    const storage = await openStorageAt(context, url)
+    try {
+      const { config } = await initRepository(
+        storage,
+        { password: await readPassword() },
+        initOptions(context, options),
+      )
+      const location = displayLocation(url)
+      if (output.json) output.message({ message_type: 'initialized', id: config.id, repository: location })
+      else output.print(`created restic repository ${config.id.slice(0, 10)} at ${location} (${name})`)
+    } catch (error) {
+      if (!isHoldfastError(error, 'HF_REPO_EXISTS')) throw error
+      output.print(`repository ${name} is there already`)
+    } finally {
+      await storage.close()
+    }
+  }
+  return true
+}
+
+const initOptions = (context: CommandContext, options: InitOptions): EngineInitOptions => ({
+  ...repositoryOptions(context),
+  version: options.repositoryVersion === '1' ? 1 : 2,
+})
 
 const PLEASE_NOTE = `
 Please note that knowledge of your password is required to access

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { backupFiles } from '../../engine/archive/backup.ts'
 import { createSelector, patternSources } from '../../engine/archive/filter/index.ts'
 import { lstat } from '../../engine/posix/attributes.ts'
@@ -59,6 +60,11 @@ class FilesSource implements Source {
     if (present.length === 0)
       throw new HoldfastError('HF_SOURCE_UNREADABLE', `none of the paths of source ${this.name} can be read`, {
         hint: absent.map(({ path, error }) => `${path} ${whyAbsent(error)}`).join('; '),
+      })
+    const missing = job.require.filter((path) => !existsSync(path))
+    if (missing.length > 0)
+      throw new HoldfastError('HF_REQUIRED_MISSING', `source ${this.name} requires ${missing.join(', ')}`, {
+        hint: 'bring back what is missing, or change "require" in the configuration',
       })
     const { observer, labels } = job.options
     for (const { path, error } of absent) observer.onError(path, error)

@@ -1,0 +1,141 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { type OurStage, ourStage } from '../../../test/support/our-stage.ts'
+import { PASSWORD } from '../../../test/support/test-repository.ts'
+
+/** Writes a configuration whose repository is that of the stage. */
+function configure(stage: OurStage, sources: object, more: object = {}): string {
+  const password = stage.path('password')
+  writeFileSync(password, `${PASSWORD}\n`, { mode: 0o600 })
+  const file = stage.path('holdfast.yaml')
+  const main = { url: stage.path('repository'), password: `file:${password}` }
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify({ version: 1, repositories: { main }, sources, ...more }, null, 2))
+  return file
+}
+
+function folder(stage: OurStage, name: string): string {
+  const path = stage.path(name)
+  mkdirSync(path)
+  writeFileSync(`${path}/file`, `content of ${name}`)
+  return path
+}
+
+describe('backup:run', () => {
+  test('backs up all configured sources, says what came of each, and what was backed up comes back', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, {
+      uploads: { type: 'files', paths: [folder(stage, 'uploads')], exclude: ['*.tmp'] },
+      etc: { type: 'files', paths: [folder(stage, 'etc')] },
+    })
+    writeFileSync(stage.path('uploads', 'left out.tmp'), 'x')
+    const text = await stage.must(['backup:run', '--all', '--config', config])
+    expect(text).toMatch(/^uploads: backed up \(full: there is no earlier snapshot.*snapshot [0-9a-f]{8}$/m)
+    expect(text).toMatch(/^etc: backed up/m)
+    const messages = await stage.json(['backup', 'run', 'uploads', '--config', config])
+    const result = messages.find(({ message_type }) => message_type === 'source_result')!
+    expect(result).toMatchObject({ source: 'uploads', outcome: 'complete', backup_type: 'incremental', errors: 0 })
+    expect(messages.at(-1)).toMatchObject({ message_type: 'summary', outcome: 'complete' })
+    await stage.must(['restore', result.snapshot_id as string, '--target', stage.path('restored')])
+    expect(readFileSync(stage.path('restored') + stage.path('uploads', 'file'), 'utf8')).toBe('content of uploads')
+    expect(existsSync(stage.path('restored') + stage.path('uploads', 'left out.tmp'))).toBe(false)
+    await stage.must(['check', '--read-data'])
+  })
+
+  test('goes on when a source fails, and the exit code says so', async () => {
+    using stage = await ourStage()
+    const there = folder(stage, 'there')
+    const config = configure(stage, {
+      gone: { type: 'files', paths: [stage.path('gone')] },
+      half: { type: 'files', paths: [there, stage.path('gone')] },
+      whole: { type: 'files', paths: [there] },
+    })
+    const all = await stage.run(['backup:run', '--all', '--config', config])
+    expect(all.exitCode).toBe(1)
+    expect(all.stderr).toContain('1 of 3 sources failed: gone')
+    expect(all.stdout).toContain('whole: backed up')
+    const incomplete = await stage.run(['backup:run', 'half', '--config', config])
+    expect(incomplete.exitCode).toBe(3)
+    expect(incomplete.stdout).toContain('half: incomplete')
+  })
+
+  test('refuses what it cannot mean, with exit code 2 and a hint', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, { uploads: { type: 'files', paths: ['/srv'] } })
+    const outcome = (...args: readonly string[]) => stage.run(['backup:run', ...args, '--config', config])
+    expect(await outcome('uplods')).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('did you mean uploads?'),
+    })
+    expect(await outcome()).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--all') })
+    expect(await outcome('uploads', '--all')).toMatchObject({ exitCode: 2 })
+    writeFileSync(config, readFileSync(config, 'utf8').replace('"paths"', '"path"'))
+    const wrong = await outcome('--all')
+    expect(wrong).toMatchObject({ exitCode: 2, stderr: expect.stringMatching(/holdfast\.yaml:\d+:\d+: .*"path"/) })
+  })
+
+  test('reads no password that others can read (S2-55)', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, { uploads: { type: 'files', paths: [folder(stage, 'uploads')] } })
+    chmodSync(stage.path('password'), 0o644)
+    const { exitCode, stderr } = await stage.run(['backup:run', '--all', '--config', config])
+    expect(exitCode).toBe(1)
+    expect(stderr).toContain(`chmod 600 ${stage.path('password')}`)
+  })
+
+  test('says aloud what the configuration asks for and nobody does yet', async () => {
+    using stage = await ourStage()
+    const uploads = { type: 'files', paths: [folder(stage, 'uploads')], verify: 'data' }
+    const { stderr } = await stage.run(['backup:run', '--all', '--config', configure(stage, { uploads })])
+    expect(stderr).toContain('"verify" is not carried out by this version')
+  })
+
+  test('does not write to a folder that ought to be a mounted disk (S4-10)', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, { uploads: { type: 'files', paths: [folder(stage, 'uploads')] } })
+    writeFileSync(config, readFileSync(config, 'utf8').replace('"url"', '"mount": true, "url"'))
+    const { exitCode, stderr } = await stage.run(['backup:run', '--all', '--config', config])
+    expect(exitCode).toBe(1)
+    expect(stderr).toContain('same file system')
+  })
+})
+
+describe('init without a repository', () => {
+  test('makes those of the configuration that are not there yet', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, {})
+    const { repositories, ...rest } = JSON.parse(readFileSync(config, 'utf8'))
+    const second = { ...repositories.main, url: stage.path('second') }
+    writeFileSync(config, JSON.stringify({ ...rest, repositories: { ...repositories, second } }))
+    const environment = { HOLDFAST_REPOSITORY: '', HOLDFAST_PASSWORD: '', HOLDFAST_CONFIG: config }
+    const text = await stage.must(['init'], { environment })
+    expect(text).toContain('repository main is there already')
+    expect(text).toMatch(/created restic repository [0-9a-f]{10} at .*second \(second\)/)
+    expect(await stage.must(['init'], { environment })).not.toContain('created')
+    await stage.must(['-r', stage.path('second'), 'check'], { environment: { HOLDFAST_PASSWORD: PASSWORD } })
+  })
+})
+
+describe('what is configured', () => {
+  test('is listed, examined and shown with the origin of each value', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, {
+      uploads: { type: 'files', paths: [folder(stage, 'uploads')] },
+      gone: { type: 'files', paths: [stage.path('gone')] },
+    })
+    const at = ['--config', config]
+    expect(await stage.must(['source:list', ...at])).toMatch(/uploads +files +main/)
+    expect(await stage.must(['source:test', 'uploads', ...at])).toContain('1 of 1 there')
+    const doctor = await stage.run(['source:doctor', ...at])
+    expect(doctor.exitCode).toBe(1)
+    expect(doctor.stdout).toContain(
+      `gone: error: ${stage.path('gone')} does not exist\n  mkdir -p ${stage.path('gone')}`,
+    )
+    expect(await stage.must(['config:check', ...at])).toContain('1 repositories, 2 sources')
+    const shown = await stage.must(['config:show', ...at])
+    expect(shown).toMatch(/repositories\.main\.password +"file:.*password" +.*holdfast\.yaml:\d+:\d+/)
+    expect(shown).not.toContain(PASSWORD)
+    const [schema] = [JSON.parse(await stage.must(['config:show', '--schema']))]
+    expect(JSON.stringify(schema)).toContain('oneFileSystem')
+  })
+})

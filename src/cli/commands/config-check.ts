@@ -1,0 +1,26 @@
+import type { Command } from '../command.ts'
+import { loadConfigured } from '../configured/load.ts'
+import { configCheckDescription } from '../descriptions/config.ts'
+import type { ConfigurationOptions } from '../options/configuration.ts'
+
+export const configCheckCommand: Command<ConfigurationOptions> = {
+  ...configCheckDescription,
+  async run(context, options) {
+    const { configuration } = await loadConfigured(context, options)
+    const { file, repositories, sources, warnings } = configuration
+    const { output } = context
+    if (output.json)
+      output.message({
+        message_type: 'configuration',
+        file,
+        repositories: [...repositories.keys()],
+        sources: [...sources.keys()],
+        warnings,
+      })
+    else
+      output.print(
+        `${file ?? 'the environment'} is in order: ${repositories.size} repositories, ${sources.size} sources`,
+      )
+    return 0
+  },
+}

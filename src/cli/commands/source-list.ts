@@ -1,0 +1,33 @@
+import type { Command } from '../command.ts'
+import { loadConfigured } from '../configured/load.ts'
+import { sourceListDescription } from '../descriptions/source.ts'
+import type { ConfigurationOptions } from '../options/configuration.ts'
+import { renderTable } from '../output/table.ts'
+
+export const sourceListCommand: Command<ConfigurationOptions> = {
+  ...sourceListDescription,
+  async run(context, options) {
+    const { output } = context
+    const { configuration, openSource } = await loadConfigured(context, options)
+    const rows = [...configuration.sources.values()].map((source) => ({
+      name: source.name,
+      type: source.type,
+      repositories: source.repositories,
+      paths: openSource(source).paths,
+    }))
+    if (output.json) output.message(rows)
+    else
+      output.result(
+        renderTable({
+          headers: ['Source', 'Type', 'Repositories', 'Paths in snapshots'],
+          rows: rows.map(({ name, type, repositories, paths }) => [
+            name,
+            type,
+            repositories.join('\n'),
+            paths.join('\n'),
+          ]),
+        }),
+      )
+    return 0
+  },
+}

@@ -1,0 +1,39 @@
+import type { CommandDescription } from '../command.ts'
+import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
+
+const sourceArgument = { name: 'source', help: 'name of a source in holdfast.yaml; all by default', repeatable: true }
+
+export const sourceListDescription: CommandDescription<ConfigurationOptions> = {
+  name: 'source:list',
+  group: 'inspection',
+  summary: 'List configured sources',
+  description: 'Lists the sources of holdfast.yaml with their types and repositories. Nothing is connected to.',
+  examples: [{ line: 'holdfast source:list', does: 'list what is configured' }],
+  options: configurationOptions,
+  arguments: [],
+  exitCodes: [2],
+}
+
+export const sourceTestDescription: CommandDescription<ConfigurationOptions> = {
+  name: 'source:test',
+  group: 'inspection',
+  summary: 'Reach configured sources',
+  description: 'Connects to each source and says what it is. The exit code is 1 when one cannot be reached.',
+  examples: [{ line: 'holdfast source:test shop', does: 'see whether one source can be reached' }],
+  options: configurationOptions,
+  arguments: [sourceArgument],
+  exitCodes: [2],
+}
+
+export const sourceDoctorDescription: CommandDescription<ConfigurationOptions> = {
+  name: 'source:doctor',
+  group: 'inspection',
+  summary: 'Find what would keep backups of sources from working',
+  description: `Looks at versions, permissions and settings of each source, and prints for each problem the statement, setting or command that mends it.
+
+The exit code is 1 when something would make backups or restores fail; warnings and notes do not count.`,
+  examples: [{ line: 'holdfast source:doctor', does: 'examine all sources' }],
+  options: configurationOptions,
+  arguments: [sourceArgument],
+  exitCodes: [2],
+}

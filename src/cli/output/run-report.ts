@@ -1,0 +1,140 @@
+import type { RunObserver, RunPhase, SourceResult } from '../../control/backup-run.ts'
+import type { BackupObserver } from '../../engine/archive/backup-observer.ts'
+import { summaryJson } from '../../engine/repository/snapshot.ts'
+import { formatElapsed } from '../../lib/durations.ts'
+import { isHoldfastError } from '../../lib/errors.ts'
+import { shortId } from '../../lib/id.ts'
+import { formatSize } from '../../lib/sizes.ts'
+import type { Source } from '../../sources/source.ts'
+import { type ProgressContext, ProgressTicker, progressIntervalMs } from './progress.ts'
+import { quoteUnprintable } from './width.ts'
+
+interface Running {
+  phase: RunPhase
+  files: number
+  bytes: number
+}
+
+/** Tells how a run of several sources goes on and what came of each. */
+export class RunReport implements RunObserver {
+  readonly #context: ProgressContext
+  readonly #ticker: ProgressTicker
+  readonly #running = new Map<string, Running>()
+
+  constructor(context: ProgressContext) {
+    this.#context = context
+    const { output, environment } = context
+    this.#ticker = new ProgressTicker(progressIntervalMs(environment, output), (elapsedMs) => this.#show(elapsedMs))
+  }
+
+  stop(): void {
+    this.#ticker.stop()
+    if (!this.#context.output.json) this.#context.output.status([])
+  }
+
+  onPhase({ name }: Source, phase: RunPhase): void {
+    const { output } = this.#context
+    const running = this.#running.get(name)
+    if (running === undefined) this.#running.set(name, { phase, files: 0, bytes: 0 })
+    else running.phase = phase
+    if (output.json) output.message({ message_type: 'phase', source: name, phase })
+    else output.detail(`${name}: ${phase}`)
+  }
+
+  backupObserver({ name }: Source): BackupObserver {
+    const { output } = this.#context
+    const running = this.#running.get(name)!
+    return {
+      onError: (item, error) => {
+        if (output.json)
+          output.warnMessage({ message_type: 'error', source: name, item, error: { message: error.message } })
+        else output.warn(`${name}: error: ${quoteUnprintable(`${item}: ${error.message}`)}`)
+      },
+      onUnstable: (item) => output.warn(`${name}: ${quoteUnprintable(item)} changed while it was being read`),
+      onCounted: (type) => {
+        if (type === 'file') running.files++
+      },
+      onBytes: (bytes) => {
+        running.bytes += bytes
+      },
+    }
+  }
+
+  onHookLine({ name }: Source, line: string): void {
+    const { output } = this.#context
+    if (output.json) output.message({ message_type: 'hook_output', source: name, line })
+    else output.print(`${name}: ${quoteUnprintable(line)}`)
+  }
+
+  onFinished(result: SourceResult): void {
+    this.#running.delete(result.source.name)
+    const { output } = this.#context
+    if (output.json) output.message(resultMessage(result))
+    else
+      for (const line of resultLines(result))
+        (result.outcome === 'failed' ? output.warn : output.print).call(output, line)
+  }
+
+  #show(elapsedMs: number): void {
+    const { output } = this.#context
+    if (output.json) {
+      for (const [source, { phase, files, bytes }] of this.#running)
+        output.message({ message_type: 'status', source, phase, files_done: files, bytes_done: bytes })
+      return
+    }
+    const time = formatElapsed(elapsedMs / 1000)
+    output.status(
+      [...this.#running].map(
+        ([source, { phase, files, bytes }]) => `[${time}] ${source}: ${phase}, ${files} files, ${formatSize(bytes)}`,
+      ),
+    )
+  }
+}
+
+function resultLines({ source, outcome, backup, error, phases }: SourceResult): string[] {
+  const lines: string[] = []
+  if (backup !== undefined) {
+    const { result, type, reason, point } = backup
+    const { summary, snapshot } = result
+    const seconds = phases.reduce((sum, { milliseconds }) => sum + milliseconds, 0) / 1000
+    lines.push(
+      [
+        `${source.name}: ${outcome === 'incomplete' ? 'incomplete' : 'backed up'} (${type}${reason === undefined ? '' : `: ${reason}`})`,
+        `${summary.totalFilesProcessed} files`,
+        formatSize(summary.totalBytesProcessed),
+        `${formatSize(summary.dataAddedPackedBytes)} stored`,
+        ...(point === undefined ? [] : [`at ${point}`]),
+        `in ${formatElapsed(seconds)}`,
+        ...(snapshot === undefined ? [] : [`snapshot ${shortId(snapshot.id)}`]),
+      ].join(', '),
+    )
+  }
+  if (error !== undefined) {
+    const hint = isHoldfastError(error) && error.hint !== undefined ? `\n  ${error.hint}` : ''
+    lines.push(`${source.name}: failed: ${error instanceof Error ? error.message : String(error)}${hint}`)
+  }
+  return lines
+}
+
+/** One source of a run, for programs. */
+function resultMessage({ source, outcome, backup, error, phases }: SourceResult): object {
+  const failure = isHoldfastError(error)
+    ? { code: error.code, message: error.message, hint: error.hint }
+    : error === undefined
+      ? undefined
+      : { message: error instanceof Error ? error.message : String(error) }
+  return {
+    message_type: 'source_result',
+    source: source.name,
+    type: source.type,
+    outcome,
+    snapshot_id: backup?.result.snapshot?.id,
+    backup_type: backup?.type,
+    reason: backup?.reason,
+    point: backup?.point,
+    errors: backup?.result.errors,
+    summary: backup && summaryJson(backup.result.summary),
+    phases: phases.map(({ phase, milliseconds }) => ({ phase, seconds: milliseconds / 1000 })),
+    error: failure,
+  }
+}

@@ -1,0 +1,197 @@
+import { describe, expect, test } from 'vitest'
+import { describeConfiguration } from './describe.ts'
+import { readEnvironmentDraft } from './environment-draft.ts'
+import { loadVariables, problemsIn } from './testing.ts'
+
+const repository = { BACKUP_STORAGE_PATH: '/backups', BACKUP_ENCRYPTION_KEY: 'a secret\n' }
+
+describe('variables define what a file would', () => {
+  test('a repository, its key, and servers (S1-08, S1-16, S1-17, S3-24)', async () => {
+    const configuration = await loadVariables({
+      ...repository,
+      BACKUP_STORAGE_PROVIDER: 'Local',
+      DB_HOST: 'postgres',
+      DB_PORT: '5432',
+      DB_NAME: 'virtualqueue_prod',
+      DB_USER: 'virtualqueue_user',
+      DB_PASSWORD: `it's "a" $secret`,
+      REDIS_HOST: 'redis',
+      REDIS_PORT: '6380',
+      REDIS_PASSWORD: 'redis secret',
+      MONGO_URL: 'mongodb://backup:hunter2@mongo/',
+    })
+    const { repositories, sources, file, warnings } = configuration
+    expect(file).toBeUndefined()
+    expect(warnings).toEqual([])
+    expect([...repositories.values()]).toEqual([
+      { name: 'main', url: '/backups', password: { kind: 'env', name: 'BACKUP_ENCRYPTION_KEY' }, mount: false },
+    ])
+    expect(sources.get('postgres')).toMatchObject({
+      repositories: ['main'],
+      settings: {
+        mode: 'physical',
+        server: 'postgres',
+        port: 5432,
+        user: 'virtualqueue_user',
+        database: 'virtualqueue_prod',
+        password: { kind: 'env', name: 'DB_PASSWORD' },
+      },
+    })
+    expect(sources.get('redis')!.settings).toEqual({
+      host: 'redis',
+      port: 6380,
+      password: { kind: 'env', name: 'REDIS_PASSWORD' },
+    })
+    const shown = describeConfiguration(configuration)
+    expect(shown).toContainEqual({ path: 'sources.postgres.host', value: 'postgres', origin: 'DB_HOST' })
+    expect(shown).toContainEqual({
+      path: 'sources.redis.password',
+      value: 'env:REDIS_PASSWORD',
+      origin: 'REDIS_PASSWORD',
+    })
+    expect(shown).toContainEqual({
+      path: 'sources.mongodb.url',
+      value: 'mongodb://backup:***@mongo/',
+      origin: 'MONGO_URL',
+    })
+    expect(JSON.stringify(shown)).not.toMatch(/hunter2|redis secret|\$secret/)
+  })
+
+  test('POSTGRES_* means the same as DB_*, and its origin is shown (S3-25)', async () => {
+    const { sources, originOf } = await loadVariables({
+      ...repository,
+      POSTGRES_HOST: 'localhost',
+      POSTGRES_USER: 'postgres',
+      POSTGRES_PASSWORD: 'secure-password',
+      POSTGRES_DB: 'platform_db',
+      DB_NAME: 'platform_db',
+    })
+    expect(sources.get('postgres')!.settings).toMatchObject({
+      server: 'localhost',
+      user: 'postgres',
+      database: 'platform_db',
+    })
+    expect(originOf(['sources', 'postgres', 'host'])).toBe('POSTGRES_HOST')
+    expect(originOf(['sources', 'postgres', 'database'])).toBe('DB_NAME')
+    expect(originOf(['sources', 'postgres', 'port'])).toBe('default')
+  })
+
+  test('what Kubernetes sets for a service of that name is no port', async () => {
+    const { sources } = await loadVariables({
+      ...repository,
+      DB_PORT: 'tcp://10.0.0.2:5432',
+      REDIS_HOST: 'redis',
+      REDIS_PORT: 'tcp://10.0.0.1:6379',
+    })
+    expect([...sources.keys()]).toEqual(['redis'])
+    expect(sources.get('redis')!.settings).toMatchObject({ port: 6379 })
+  })
+
+  test('an empty variable is not set', async () => {
+    const { sources } = await loadVariables({ ...repository, DB_HOST: '', REDIS_HOST: 'r' })
+    expect([...sources.keys()]).toEqual(['redis'])
+  })
+})
+
+describe('variables are refused', () => {
+  test.each<[string, Readonly<Record<string, string>>, readonly string[]]>([
+    [
+      'when two of one meaning differ, without showing them (X-09)',
+      { ...repository, DB_HOST: 'a', POSTGRES_HOST: 'b', DB_PASSWORD: 'hunter2', POSTGRES_PASSWORD: 'hunter3' },
+      [
+        'DB_HOST: DB_HOST and POSTGRES_HOST mean the same and differ; unset one of them',
+        'DB_PASSWORD: DB_PASSWORD and POSTGRES_PASSWORD mean the same and differ; unset one of them',
+      ],
+    ],
+    [
+      'when those of a feature that does not exist yet differ (X-09)',
+      { ...repository, BACKUP_RETENTION_DAYS: '30', RETENTION_DAYS: '90' },
+      ['BACKUP_RETENTION_DAYS: BACKUP_RETENTION_DAYS and RETENTION_DAYS mean the same and differ; unset one of them'],
+    ],
+    [
+      'when there is a place and no key: nothing is stored in plain text (S3-B06)',
+      { BACKUP_STORAGE_PATH: '/backups' },
+      [
+        'BACKUP_STORAGE_PATH: the repository also needs BACKUP_ENCRYPTION_KEY: nothing is stored without encryption (S3-B06)',
+      ],
+    ],
+    [
+      'when the key is only a line end (S3-B06)',
+      { BACKUP_STORAGE_PATH: '/backups', BACKUP_ENCRYPTION_KEY: '\n' },
+      [
+        'BACKUP_STORAGE_PATH: the repository also needs BACKUP_ENCRYPTION_KEY: nothing is stored without encryption (S3-B06)',
+      ],
+    ],
+    [
+      'when there is a key and no place (S3-24)',
+      { BACKUP_ENCRYPTION_KEY: 'k' },
+      ['BACKUP_ENCRYPTION_KEY: the repository also needs BACKUP_STORAGE_PATH: it says where the repository is'],
+    ],
+    [
+      'when a server is described and not named',
+      { ...repository, POSTGRES_PASSWORD: 'x' },
+      ['POSTGRES_PASSWORD: the PostgreSQL server also needs DB_HOST or POSTGRES_HOST: it says where the server is'],
+    ],
+    [
+      'when there is a server and no repository',
+      { REDIS_HOST: 'r' },
+      ['REDIS_HOST: source "redis" has nowhere to go: no repository is configured'],
+    ],
+    [
+      'when a port is none',
+      { ...repository, DB_HOST: 'a', DB_PORT: '5432x' },
+      ['DB_PORT: sources.postgres.port must be a number, not text'],
+    ],
+    [
+      'when quotes of an env file are part of the value (S1-B11)',
+      { ...repository, DB_HOST: '"postgres"  # primary' },
+      ['DB_HOST: has quotes around its value; whatever reads the env file keeps them, so leave them out'],
+    ],
+    [
+      'when the store is none that exists (S1-09)',
+      { ...repository, BACKUP_STORAGE_PROVIDER: 'AWS_S3', BACKUP_STORAGE_PATH: 's3://bucket/backups' },
+      ['BACKUP_STORAGE_PROVIDER: must be Local: this version stores in folders only'],
+    ],
+    [
+      'when the path is no folder',
+      { ...repository, BACKUP_STORAGE_PATH: 's3://bucket/backups' },
+      ['BACKUP_STORAGE_PATH: must be a folder: this version stores in folders only'],
+    ],
+    [
+      'when there is only a bucket',
+      { BACKUP_S3_BUCKET: 'bucket' },
+      ['BACKUP_S3_BUCKET: defines no repository by itself; set BACKUP_STORAGE_PATH to a folder'],
+    ],
+  ])('%s', async (_, environment, expected) => {
+    expect(await problemsIn(loadVariables(environment))).toEqual(expected)
+  })
+})
+
+describe('variables without effect', () => {
+  test('each is named once', async () => {
+    const { warnings } = await loadVariables({
+      ...repository,
+      BACKUP_S3_BUCKET: 'bucket',
+      BACKUP_SCHEDULE: '0 2 * * *',
+      BACKUP_NOTIFY_SLACK: 'https://hooks.slack.com/services/hunter2',
+    })
+    expect(warnings).toEqual([
+      'BACKUP_S3_BUCKET has no effect: this version does not have storage in S3 yet',
+      'BACKUP_SCHEDULE has no effect: this version does not have schedules yet',
+      'BACKUP_NOTIFY_SLACK has no effect: this version does not have notifications yet',
+    ])
+  })
+
+  test('so are those of a type of source that does not exist', () => {
+    const { warnings, draft } = readEnvironmentDraft(
+      { ...repository, MONGODB_URL: 'mongodb://h' },
+      new Set(['postgres']),
+    )!
+    expect(warnings).toEqual(['MONGODB_URL has no effect: this version does not have sources of type mongodb yet'])
+    expect(draft!.value).toMatchObject({ sources: {} })
+  })
+
+  test('alone they define nothing', () => {
+    expect(readEnvironmentDraft({ AWS_REGION: 'us-east-1', BACKUP_SCHEDULE: '0 2 * * *' }, new Set())).toBeUndefined()
+  })
+})

@@ -1,0 +1,6 @@
+export type { Assertion } from './assertion.ts'
+export type { Configuration, ConfiguredRepository, ConfiguredSource } from './configuration.ts'
+export { type DescribedSetting, type DescribedValue, describeConfiguration } from './describe.ts'
+export { configurationJsonSchema, type JsonSchema, type SourceSettings } from './json-schema.ts'
+export { defaultPlaces, type LoadOptions, loadConfiguration } from './load.ts'
+export { readSecret, type SecretOptions, type SecretReference } from './secret.ts'
