@@ -5,7 +5,10 @@ import type { SourceKind } from './source.ts'
 export type AnySourceKind = SourceKind<any>
 
 /** All sorts of sources, by type. Their code is loaded together, when a command works on what is configured. */
-const kinds: readonly (() => Promise<AnySourceKind>)[] = [async () => (await import('./files/index.ts')).filesKind]
+const kinds: readonly (() => Promise<AnySourceKind>)[] = [
+  async () => (await import('./files/index.ts')).filesKind,
+  async () => (await import('./postgres/index.ts')).postgresKind,
+]
 
 /** @returns the sorts of sources by type, as in `type: postgres` */
 export async function loadSourceKinds(): Promise<ReadonlyMap<string, AnySourceKind>> {

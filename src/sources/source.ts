@@ -32,7 +32,7 @@ export interface Source {
   readonly type: string
   /** What its snapshots say they are of. */
   readonly paths: readonly string[]
-  /** The host its snapshots name, whichever machine makes them; without it the machine's. */
+  /** The host its snapshots name, whichever machine makes them, so that retention takes them for one row; without it the machine's. */
   readonly host?: string
   /** Reaches it and says what it is. @throws HoldfastError with a hint how to mend it */
   test(signal?: AbortSignal): Promise<SourceFacts>

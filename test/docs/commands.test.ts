@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { lacks } from '../support/requirements.ts'
+import { startPostgres } from '../support/servers/postgres.ts'
 import { commandBlocks, toScript } from './commands.ts'
 
 const checkout = join(import.meta.dirname, '../..')
@@ -22,8 +24,25 @@ afterEach(() => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
+/** What the reader of a document has: a server that the variables of its own clients name. */
+const surroundings: Readonly<
+  Record<string, () => Promise<AsyncDisposable & { readonly variables: NodeJS.ProcessEnv }>>
+> = {
+  'docs/guide/postgresql.md': async () => {
+    const server = await startPostgres({ version: 15 })
+    const variables = { PGHOST: server.host, PGPORT: String(server.port), PGUSER: server.user }
+    return { variables, [Symbol.asyncDispose]: () => server.stop() }
+  },
+}
+
+/** Documents whose surroundings this machine lacks. */
+const withoutServer = new Set(lacks('postgres15') ? ['docs/guide/postgresql.md'] : [])
+
 /** Runs the blocks of a document as a reader would: in a home folder of their own, `holdfast` on PATH. */
-function follow(markdown: string): {
+function follow(
+  markdown: string,
+  variables: NodeJS.ProcessEnv = {},
+): {
   readonly exitCode: number | null
   readonly stdout: string
   readonly stderr: string
@@ -34,13 +53,21 @@ function follow(markdown: string): {
     cwd: home,
     encoding: 'utf8',
     timeout: 120_000,
-    env: { PATH: `${join(checkout, 'bin')}:${process.env.PATH}`, HOME: home, TMPDIR: scratch, LC_ALL: 'C.UTF-8' },
+    env: {
+      PATH: `${join(checkout, 'bin')}:${process.env.PATH}`,
+      HOME: home,
+      TMPDIR: scratch,
+      LC_ALL: 'C.UTF-8',
+      ...variables,
+    },
   })
   return { exitCode: result.status, stdout: result.stdout, stderr: result.stderr }
 }
 
 describe('the commands of the documents', () => {
-  test.each(documents)('%s', { timeout: 150_000 }, (path) => {
+  for (const path of withoutServer) test.skip(path, () => undefined)
+
+  test.each(documents.filter((path) => !withoutServer.has(path)))('%s', { timeout: 150_000 }, async (path) => {
     const markdown = readFileSync(join(checkout, path), 'utf8')
     const skipped = commandBlocks(markdown).filter((block) => block.notRun !== undefined)
     if (skipped.length > 0) {
@@ -48,7 +75,8 @@ describe('the commands of the documents', () => {
         `${path}: ${skipped.length} blocks are not run:\n${skipped.map(({ line, notRun }) => `  line ${line}: ${notRun}`).join('\n')}`,
       )
     }
-    const { exitCode, stderr } = follow(markdown)
+    await using surrounding = await surroundings[path]?.()
+    const { exitCode, stderr } = follow(markdown, surrounding?.variables)
     expect(exitCode, stderr).toBe(0)
   })
 })

@@ -1,5 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { hasPostgres } from './servers/postgres-programs.ts'
 
 /** Something of the machine that tests may need. */
 export interface Requirement {
@@ -24,10 +25,27 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
   unzip: command('unzip'),
   zsh: command('zsh'),
   fish: command('fish'),
+  'redis-server': {
+    what: 'the commands redis-server, redis-cli and redis-check-rdb',
+    debianPackage: 'redis-server',
+    isPresent: () => ['redis-server', 'redis-cli', 'redis-check-rdb'].every((name) => commandPath(name) !== undefined),
+  },
+  postgres15: { what: 'PostgreSQL 15', debianPackage: 'postgresql', isPresent: () => hasPostgres(15) },
+  postgres18: { what: 'PostgreSQL 18 of npm (Linux on x64)', isPresent: () => hasPostgres(18) },
   root: { what: 'to be root', isPresent: () => process.getuid?.() === 0 },
 }
 
-export type RequirementName = 'restic' | 'setfacl' | 'setfattr' | 'unzip' | 'zsh' | 'fish' | 'root'
+export type RequirementName =
+  | 'restic'
+  | 'setfacl'
+  | 'setfattr'
+  | 'unzip'
+  | 'zsh'
+  | 'fish'
+  | 'redis-server'
+  | 'postgres15'
+  | 'postgres18'
+  | 'root'
 
 /**
  * True when this machine lacks one of `names`: `describe.skipIf(lacks('restic'))`. With HOLDFAST_TEST_ALL set, as in CI, what can be

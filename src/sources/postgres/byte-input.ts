@@ -1,0 +1,42 @@
+const nothing = new Uint8Array(0)
+
+/** Reads bytes by count from an input that comes in pieces of any size. Nothing is copied but what lies across a border. */
+export class ByteInput {
+  readonly #source: AsyncIterator<Uint8Array>
+  #piece: Uint8Array = nothing
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#source = source[Symbol.asyncIterator]()
+  }
+
+  /** The next `count` bytes, or as many as are left. Valid until the next call unless copied. */
+  async take(count: number): Promise<Uint8Array> {
+    if (this.#piece.length >= count) return this.#cut(count)
+    const parts: Uint8Array[] = []
+    let missing = count
+    for (;;) {
+      const part = await this.some(missing)
+      if (part.length === 0) break
+      parts.push(part)
+      missing -= part.length
+      if (missing === 0) break
+    }
+    return Buffer.concat(parts)
+  }
+
+  /** At least one and at most `limit` of the next bytes; none only at the end, or when none are asked for. */
+  async some(limit: number): Promise<Uint8Array> {
+    while (this.#piece.length === 0) {
+      const next = await this.#source.next()
+      if (next.done === true) return nothing
+      this.#piece = next.value
+    }
+    return this.#cut(limit)
+  }
+
+  #cut(limit: number): Uint8Array {
+    const part = this.#piece.subarray(0, limit)
+    this.#piece = this.#piece.subarray(part.length)
+    return part
+  }
+}

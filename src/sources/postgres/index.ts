@@ -1,0 +1,83 @@
+import { formatSize } from '../../lib/sizes.ts'
+import type {
+  BackupJob,
+  Source,
+  SourceBackup,
+  SourceFacts,
+  SourceKind,
+  SourceProblem,
+  SourceServices,
+} from '../source.ts'
+import { backupCluster } from './backup.ts'
+import { knownSize, readClusterFacts, readClusterIdentity } from './cluster-facts.ts'
+import { SqlSession } from './connection.ts'
+import { examineCluster } from './doctor.ts'
+import { ReplicationConnection } from './replication.ts'
+import { type PostgresSettings, postgresSettings } from './settings.ts'
+
+/** PostgreSQL clusters, 13 to 18. */
+export const postgresKind: SourceKind<PostgresSettings> = {
+  type: 'postgres',
+  summary: 'PostgreSQL clusters, whole, over the replication protocol',
+  settings: postgresSettings,
+  open: (name, settings, services) => new PostgresSource(name, settings, services),
+}
+
+class PostgresSource implements Source {
+  readonly name: string
+  readonly type = 'postgres'
+  readonly host: string
+  readonly paths: readonly string[]
+  readonly #settings: PostgresSettings
+  readonly #services: SourceServices
+
+  constructor(name: string, settings: PostgresSettings, services: SourceServices) {
+    this.name = name
+    this.host = name
+    this.paths = [`/${name}`]
+    this.#settings = settings
+    this.#services = services
+  }
+
+  async test(signal?: AbortSignal): Promise<SourceFacts> {
+    const { endpoint } = this.#settings
+    const password = await this.#password()
+    await using session = await SqlSession.open(endpoint, password, { signal })
+    const facts = await readClusterFacts(session)
+    await using connection = await ReplicationConnection.open(endpoint, password, {
+      signal,
+      clientAddress: facts.clientAddress,
+    })
+    const { systemId } = await readClusterIdentity(connection)
+    const size = knownSize(facts)
+    return {
+      version: `PostgreSQL ${facts.version}`,
+      facts: {
+        'system id': systemId,
+        role: facts.role,
+        size: size === undefined ? 'unknown' : formatSize(size),
+        databases: facts.databases.map(({ name }) => name).join(', '),
+        'in recovery': facts.isStandby ? 'yes, a standby' : 'no, a primary',
+      },
+    }
+  }
+
+  async examine(signal?: AbortSignal): Promise<readonly SourceProblem[]> {
+    return await examineCluster(this.#settings.endpoint, await this.#password(), signal)
+  }
+
+  async backup(job: BackupJob): Promise<SourceBackup> {
+    const cluster = {
+      source: this.name,
+      settings: this.#settings,
+      password: await this.#password(),
+      clock: this.#services.clock,
+    }
+    return await backupCluster(cluster, job)
+  }
+
+  async #password(): Promise<string | undefined> {
+    const { password } = this.#settings
+    return password && (await this.#services.secret(password))
+  }
+}

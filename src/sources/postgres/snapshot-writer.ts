@@ -1,0 +1,132 @@
+import type { EntryAttributes, EntrySink } from '../../engine/archive/entry-tree.ts'
+import { type ByteString, textToByteString } from '../../engine/repository/tree/node.ts'
+import { HoldfastError } from '../../lib/errors.ts'
+import type { Timestamp } from '../../lib/go-time.ts'
+import type { Tablespace } from './base-backup.ts'
+import { cutRuleFor, tablespaceFolder } from './data-layout.ts'
+import { manifestPath, type PostgresManifest } from './manifest.ts'
+import { checkServerManifest } from './server-manifest.ts'
+import { readTar, type TarMember } from './tar-reader.ts'
+
+const PRIVATE_FILE_MODE = 0o600
+const PRIVATE_FOLDER_MODE = 0o700
+
+export interface WriterOptions {
+  readonly source: string
+  readonly blockBytes: number
+  readonly tablespaces: readonly Tablespace[]
+  /** Whether the server has the setting for tablespaces in place, without which it refuses them. */
+  readonly knowsFolders: boolean
+  /** Of the data directory, which no archive names. */
+  readonly directoryMode: number
+  /** Of what the server does not send: our own files and that directory. */
+  readonly time: Timestamp
+}
+
+/**
+ * What makes a server a standby or begins a recovery to a target. Not kept: a snapshot of a standby would start as a standby of the live
+ * primary. `pg_verifybackup` does not miss them.
+ */
+const signals: ReadonlySet<ByteString> = new Set(['standby.signal', 'recovery.signal'])
+
+/** PostgreSQL reads it after `postgresql.conf`, and `pg_verifybackup` does not look at it. */
+const AUTO_CONF = 'postgresql.auto.conf'
+const NEWLINE = 0x0a
+const MAX_AUTO_CONF_BYTES = 1024 * 1024
+const ALLOW_FOLDERS = "allow_in_place_tablespaces = 'on'"
+
+/**
+ * Lays the archives of a base backup out as one data directory. Where the server has a link to a tablespace, the snapshot has a folder with
+ * its content (PostgreSQL calls it a tablespace in place). So restored data never lands outside the folder that was asked for, least of all
+ * in the tablespaces of the server it comes from, where a link would lead. The manifest knows where the links led, for who wants them back.
+ *
+ * At the end of recovery the server refuses such folders unless it is told to expect them, so a snapshot with tablespaces has a line about
+ * it in `postgresql.auto.conf`: apart from left out signal files the only thing that is not as the server sent it.
+ */
+export class SnapshotWriter {
+  readonly #entries: EntrySink
+  readonly #options: WriterOptions
+  readonly #root: ByteString
+  /** Files of the data directory and their sizes. */
+  readonly #received = new Map<ByteString, number>()
+  readonly #spacesToName: Set<ByteString>
+  #owner: Pick<EntryAttributes, 'uid' | 'gid'> | undefined
+  #isChecked = false
+
+  constructor(entries: EntrySink, options: WriterOptions) {
+    this.#entries = entries
+    this.#options = options
+    this.#root = textToByteString(`/${options.source}/data`)
+    this.#spacesToName = new Set(options.tablespaces.map(({ oid }) => tablespaceFolder(oid)))
+  }
+
+  async archive(tablespace: Tablespace | undefined, content: AsyncIterable<Uint8Array>): Promise<void> {
+    const folder = tablespace === undefined ? '' : `${tablespaceFolder(tablespace.oid)}/`
+    for await (const member of readTar(content)) await this.#member(`${folder}${member.path}`, member)
+  }
+
+  /** Stores the server's manifest and compares with it what came. */
+  async serverManifest(content: AsyncIterable<Uint8Array>): Promise<void> {
+    const pieces: Uint8Array[] = []
+    // Copied: pieces are only valid until the next one is asked for.
+    for await (const piece of content) pieces.push(Buffer.from(piece))
+    const manifest = Buffer.concat(pieces)
+    checkServerManifest(manifest, this.#received)
+    this.#isChecked = true
+    const attributes = { ...this.#own(), mode: PRIVATE_FILE_MODE }
+    await this.#entries.file(`${this.#root}/backup_manifest`, attributes, once(manifest), { kind: 'content' })
+  }
+
+  /** The last thing written. @throws HoldfastError HF_SOURCE_DAMAGED when the server left its manifest out */
+  async finish(manifest: PostgresManifest): Promise<void> {
+    if (!this.#isChecked) throw new HoldfastError('HF_SOURCE_DAMAGED', 'the server sent no backup_manifest')
+    const folder = { ...this.#own(), mode: PRIVATE_FOLDER_MODE }
+    this.#entries.directory(this.#root, { ...folder, mode: this.#options.directoryMode })
+    for (const space of this.#spacesToName) this.#entries.directory(`${this.#root}/${space}`, folder)
+    const json = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)
+    const path = textToByteString(manifestPath(this.#options.source))
+    await this.#entries.file(path, { ...folder, mode: PRIVATE_FILE_MODE }, once(json), { kind: 'content' })
+  }
+
+  async #member(path: ByteString, member: TarMember): Promise<void> {
+    if (signals.has(path)) return void this.#received.set(path, member.size)
+    const { mode, mtime, uid, gid } = member
+    const attributes: EntryAttributes = { mode, mtime, uid, gid }
+    this.#owner ??= { uid, gid }
+    const place = `${this.#root}/${path}`
+    if (this.#spacesToName.delete(path)) {
+      this.#entries.directory(
+        place,
+        member.type === 'directory' ? attributes : { ...attributes, mode: PRIVATE_FOLDER_MODE },
+      )
+    } else if (member.type === 'directory') this.#entries.directory(place, attributes)
+    else if (member.type === 'symlink') this.#entries.symlink(place, member.linkTarget, attributes)
+    else {
+      const content = this.#needsLine(path, member) ? withLine(member.content) : member.content
+      await this.#entries.file(place, attributes, content, cutRuleFor(path, this.#options.blockBytes))
+      this.#received.set(path, member.size)
+    }
+  }
+
+  #needsLine(path: ByteString, { size }: TarMember): boolean {
+    const { tablespaces, knowsFolders } = this.#options
+    return path === AUTO_CONF && size <= MAX_AUTO_CONF_BYTES && knowsFolders && tablespaces.length > 0
+  }
+
+  /** Attributes of what the server does not send. */
+  #own(): Omit<EntryAttributes, 'mode'> {
+    return { mtime: this.#options.time, ...(this.#owner ?? { uid: 0, gid: 0 }) }
+  }
+}
+
+async function* withLine(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of content) pieces.push(Buffer.from(piece))
+  const text = Buffer.concat(pieces)
+  yield text
+  if (!text.includes(ALLOW_FOLDERS)) yield Buffer.from(`${text.at(-1) === NEWLINE ? '' : '\n'}${ALLOW_FOLDERS}\n`)
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
