@@ -8,6 +8,7 @@ export type AnySourceKind = SourceKind<any>
 const kinds: readonly (() => Promise<AnySourceKind>)[] = [
   async () => (await import('./files/index.ts')).filesKind,
   async () => (await import('./postgres/index.ts')).postgresKind,
+  async () => (await import('./redis/index.ts')).redisKind,
 ]
 
 /** @returns the sorts of sources by type, as in `type: postgres` */

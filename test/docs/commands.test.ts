@@ -3,8 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { lacks } from '../support/requirements.ts'
+import { lacks, type RequirementName } from '../support/requirements.ts'
 import { startPostgres } from '../support/servers/postgres.ts'
+import { startRedis } from '../support/servers/redis.ts'
 import { commandBlocks, toScript } from './commands.ts'
 
 const checkout = join(import.meta.dirname, '../..')
@@ -24,19 +25,34 @@ afterEach(() => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
-/** What the reader of a document has: a server that the variables of its own clients name. */
-const surroundings: Readonly<
-  Record<string, () => Promise<AsyncDisposable & { readonly variables: NodeJS.ProcessEnv }>>
-> = {
-  'docs/guide/postgresql.md': async () => {
-    const server = await startPostgres({ version: 15 })
-    const variables = { PGHOST: server.host, PGPORT: String(server.port), PGUSER: server.user }
-    return { variables, [Symbol.asyncDispose]: () => server.stop() }
+/** A server that the reader of a document has, named by variables. */
+interface Surroundings {
+  readonly needs: RequirementName
+  start(): Promise<{ readonly variables: NodeJS.ProcessEnv; stop(): Promise<void> }>
+}
+
+const surroundings: Readonly<Record<string, Surroundings>> = {
+  'docs/guide/postgresql.md': {
+    needs: 'postgres15',
+    async start() {
+      const server = await startPostgres({ version: 15 })
+      const variables = { PGHOST: server.host, PGPORT: String(server.port), PGUSER: server.user }
+      return { variables, stop: () => server.stop() }
+    },
+  },
+  'docs/guide/redis.md': {
+    needs: 'redis-server',
+    async start() {
+      const server = await startRedis()
+      return { variables: { REDIS_PORT: String(server.port) }, stop: () => server.stop() }
+    },
   },
 }
 
-/** Documents whose surroundings this machine lacks. */
-const withoutServer = new Set(lacks('postgres15') ? ['docs/guide/postgresql.md'] : [])
+/** Documents whose server this machine lacks. */
+const withoutServer = new Set(
+  documents.filter((path) => surroundings[path] !== undefined && lacks(surroundings[path].needs)),
+)
 
 /** Runs the blocks of a document as a reader would: in a home folder of their own, `holdfast` on PATH. */
 function follow(
@@ -75,9 +91,13 @@ describe('the commands of the documents', () => {
         `${path}: ${skipped.length} blocks are not run:\n${skipped.map(({ line, notRun }) => `  line ${line}: ${notRun}`).join('\n')}`,
       )
     }
-    await using surrounding = await surroundings[path]?.()
-    const { exitCode, stderr } = follow(markdown, surrounding?.variables)
-    expect(exitCode, stderr).toBe(0)
+    const server = await surroundings[path]?.start()
+    try {
+      const { exitCode, stderr } = follow(markdown, server?.variables)
+      expect(exitCode, stderr).toBe(0)
+    } finally {
+      await server?.stop()
+    }
   })
 })
 

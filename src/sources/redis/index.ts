@@ -1,0 +1,52 @@
+import type {
+  BackupJob,
+  Source,
+  SourceBackup,
+  SourceFacts,
+  SourceKind,
+  SourceProblem,
+  SourceServices,
+} from '../source.ts'
+import { backupServer } from './backup.ts'
+import { connect } from './connect.ts'
+import { describeServer, examineServer } from './doctor.ts'
+import { type RedisSettings, redisSettings } from './settings.ts'
+
+/** A Redis or Valkey server, with all its databases. */
+export const redisKind: SourceKind<RedisSettings> = {
+  type: 'redis',
+  summary: 'Redis and Valkey servers',
+  settings: redisSettings,
+  open: (name, settings, services) => new RedisSource(name, settings, services),
+}
+
+class RedisSource implements Source {
+  readonly name: string
+  readonly type = 'redis'
+  readonly host: string
+  readonly paths: readonly string[]
+  readonly #settings: RedisSettings
+  readonly #services: SourceServices
+
+  constructor(name: string, settings: RedisSettings, services: SourceServices) {
+    this.name = name
+    this.host = name
+    this.paths = [`/${name}`]
+    this.#settings = settings
+    this.#services = services
+  }
+
+  async test(signal?: AbortSignal): Promise<SourceFacts> {
+    using client = await connect(this.#settings, this.#services, signal)
+    return await describeServer(client)
+  }
+
+  async examine(signal?: AbortSignal): Promise<readonly SourceProblem[]> {
+    return await examineServer(() => connect(this.#settings, this.#services, signal))
+  }
+
+  async backup(job: BackupJob): Promise<SourceBackup> {
+    using client = await connect(this.#settings, this.#services, job.options.signal)
+    return await backupServer(this.name, client, this.#services.clock, job)
+  }
+}

@@ -1,0 +1,208 @@
+import { systemErrorCode } from '../../../lib/errors.ts'
+import { Crc64 } from './crc64.ts'
+import { damaged, unknownFormat } from './damage.ts'
+import { DigestSum, Message } from './digest.ts'
+import type { RdbEntry } from './entry.ts'
+import { type Content, RdbInput, type Waiting } from './input.ts'
+import { readModuleParts } from './module.ts'
+import { type RdbDialect, ValueReader } from './values.ts'
+
+/** What a whole RDB file says of itself. */
+export interface RdbSummary {
+  readonly dialect: RdbDialect
+  /** 10 of Redis 7.0, 12 of Redis 8.0, 80 of Valkey 9. */
+  readonly version: number
+  readonly bytes: number
+  /** `off`: the server has `rdbchecksum no`, and what was damaged on the way may go unnoticed. */
+  readonly checksum: 'matches' | 'off'
+  /** `redis-ver`, `ctime`, `used-mem` and others. */
+  readonly aux: ReadonlyMap<string, string>
+  /** Libraries of functions, and the sum of their hashes, as for keys. */
+  readonly functions: { readonly libraries: number; readonly sum: string }
+}
+
+const OPCODE = {
+  slotInfo: 244,
+  function: 245,
+  moduleAux: 247,
+  idle: 248,
+  frequency: 249,
+  aux: 250,
+  resize: 251,
+  expiryMilliseconds: 252,
+  expirySeconds: 253,
+  select: 254,
+  end: 255,
+} as const
+
+const HEADER_BYTES = 9
+const CHECKSUM_BYTES = 8
+const versions: Readonly<Record<RdbDialect, readonly [number, number]>> = { redis: [5, 12], valkey: [80, 80] }
+/** Redis writes about ten; what comes beyond is read and forgotten. */
+const MAX_AUX_FIELDS = 64
+const MAX_AUX_BYTES = 1024
+const FUNCTION_KIND = 33
+
+/**
+ * Reads an RDB file while it comes: checks it whole (header, structure of every value, end, CRC-64) and gives every key. It holds no more
+ * than a key, and a value if that is encoded in one string. After rdb.c of Redis 7.0 and 7.4: rdbLoadRio.
+ */
+export class RdbReader {
+  readonly #input = new RdbInput()
+  readonly #onEntry: (entry: RdbEntry) => void
+  readonly #crc = new Crc64()
+  /** The last bytes that came: they are the checksum unless more follow. */
+  #tail: Uint8Array = new Uint8Array(0)
+  #bytes = 0
+  readonly #steps: Waiting<void>
+  #summary: Omit<RdbSummary, 'bytes' | 'checksum'> | undefined
+
+  constructor(onEntry: (entry: RdbEntry) => void) {
+    this.#onEntry = onEntry
+    this.#steps = this.#read()
+  }
+
+  /** @throws HoldfastError HF_SOURCE_DAMAGED, HF_SOURCE_UNSUPPORTED; the reader is then of no more use */
+  push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return
+    this.#bytes += chunk.length
+    this.#checksum(chunk)
+    this.#input.push(chunk)
+    this.#step()
+  }
+
+  /** All has come. @throws HoldfastError as `push` */
+  end(): RdbSummary {
+    if (this.#summary === undefined) throw damaged(this.#bytes, 'it ends here, and is not whole')
+    const stored = Buffer.from(this.#tail).readBigUInt64LE()
+    if (stored !== 0n && stored !== this.#crc.value)
+      throw damaged(
+        this.#bytes - CHECKSUM_BYTES,
+        `its checksum is ${hex(stored)}, and its content has ${hex(this.#crc.value)}`,
+      )
+    return { ...this.#summary, bytes: this.#bytes, checksum: stored === 0n ? 'off' : 'matches' }
+  }
+
+  #step(): void {
+    try {
+      this.#steps.next()
+    } catch (error) {
+      // Buffer methods refuse to read what is not there: where no check of ours came first.
+      if (systemErrorCode(error) === 'ERR_OUT_OF_RANGE')
+        throw damaged(this.#input.offset, 'a number reaches beyond its end')
+      throw error
+    }
+    if (this.#summary !== undefined && this.#input.available > 0)
+      throw damaged(this.#input.offset, 'more follows its end')
+  }
+
+  #checksum(chunk: Uint8Array): void {
+    const all = chunk.length >= CHECKSUM_BYTES ? chunk : Buffer.concat([this.#tail, chunk])
+    if (all === chunk) this.#crc.update(this.#tail)
+    const content = Math.max(0, all.length - CHECKSUM_BYTES)
+    this.#crc.update(all.subarray(0, content))
+    this.#tail = Uint8Array.from(all.subarray(content))
+  }
+
+  *#read(): Waiting<void> {
+    const input = this.#input
+    const { dialect, version } = yield* this.#header()
+    const values = new ValueReader(input, dialect)
+    const aux = new Map<string, string>()
+    const functions = new DigestSum()
+    const message = new Message()
+    let libraries = 0
+    let db = 0
+    let expiresAt: bigint | undefined
+    for (;;) {
+      const offset = input.offset
+      const code = yield* input.byte()
+      if (code < OPCODE.slotInfo) {
+        const key = Buffer.from(input.tryString() ?? (yield* input.whole()))
+        const start = input.offset
+        const value = yield* values.read(code)
+        this.#onEntry({ ...value, db, key, expiresAt, code, start, end: input.offset })
+        expiresAt = undefined
+        continue
+      }
+      switch (code) {
+        case OPCODE.expiryMilliseconds:
+          expiresAt = yield* input.int64()
+          break
+        case OPCODE.expirySeconds:
+          expiresAt = BigInt((yield* input.take(4)).readInt32LE()) * 1000n
+          break
+        case OPCODE.frequency:
+          yield* input.byte()
+          break
+        case OPCODE.idle:
+          yield* input.unsigned()
+          break
+        case OPCODE.select:
+          db = yield* input.length()
+          break
+        case OPCODE.resize:
+          yield* input.length()
+          yield* input.length()
+          break
+        case OPCODE.slotInfo:
+          // Slot, keys in it, and how many of them expire.
+          for (let i = 0; i < 3; i++) yield* input.length()
+          break
+        case OPCODE.aux: {
+          const name = yield* input.string()
+          const value = yield* input.string()
+          if (aux.size < MAX_AUX_FIELDS && isShort(name) && isShort(value)) aux.set(name.toString(), value.toString())
+          break
+        }
+        case OPCODE.function:
+          functions.add(
+            message
+              .start(FUNCTION_KIND)
+              .content(yield* input.string())
+              .digest(),
+          )
+          libraries++
+          break
+        case OPCODE.moduleAux:
+          yield* input.unsigned()
+          yield* readModuleParts(input)
+          break
+        case OPCODE.end:
+          yield* input.take(CHECKSUM_BYTES)
+          this.#summary = { dialect, version, aux, functions: { libraries, sum: functions.hex() } }
+          return
+        default:
+          throw unknownFormat(offset, `operation ${code} is not known`)
+      }
+    }
+  }
+
+  *#header(): Waiting<{ readonly dialect: RdbDialect; readonly version: number }> {
+    const text = (yield* this.#input.take(HEADER_BYTES)).toString('latin1')
+    const found = /^(?:REDIS(\d{4})|VALKEY(\d{3}))$/.exec(text)
+    if (found === null) throw damaged(0, 'it does not begin as an RDB file')
+    const dialect: RdbDialect = found[1] === undefined ? 'valkey' : 'redis'
+    const version = Number(found[1] ?? found[2])
+    const [oldest, newest] = versions[dialect]
+    if (version < oldest || version > newest) throw unknownFormat(5, `version ${version} of ${dialect} is not known`)
+    return { dialect, version }
+  }
+}
+
+/** The keys of an RDB file, in its order, and in the end what it is. @throws HoldfastError as RdbReader */
+export async function* readRdb(input: AsyncIterable<Uint8Array>): AsyncGenerator<RdbEntry, RdbSummary, undefined> {
+  let entries: RdbEntry[] = []
+  const reader = new RdbReader((entry) => entries.push(entry))
+  for await (const chunk of input) {
+    reader.push(chunk)
+    yield* entries
+    entries = []
+  }
+  return reader.end()
+}
+
+const isShort = (content: Content): content is Buffer =>
+  content instanceof Uint8Array && content.length <= MAX_AUX_BYTES
+
+const hex = (value: bigint): string => value.toString(16).padStart(16, '0')
