@@ -9,6 +9,9 @@ export type CutRule =
   /** Every `blockBytes` from the beginning of the file: for files that are written in place, page by page. */
   | { readonly kind: 'blocks'; readonly blockBytes: number }
 
+/** Saves blobs of shared memory, on so many threads. */
+export type CutBytesSaver = Pick<SaverPool, 'saveCut' | 'threads'>
+
 /** What a stream came to: 32 bytes per blob, and its length. */
 export interface SavedStream {
   readonly ids: Uint8Array
@@ -16,13 +19,13 @@ export interface SavedStream {
   readonly added: Readonly<NewData>
 }
 
-/** Shared memory in which a batch of blobs goes to a thread. */
-const BATCH_BYTES = 4 * 1024 * 1024
+/** Shared memory in which a batch of blobs goes to a thread: always of this size and used again, since V8 frees such memory very late. */
+const BATCH_BYTES = MAX_CHUNK_BYTES
 const CUT_BUFFER_BYTES = 2 * MAX_CHUNK_BYTES
 
 /** Takes cut bytes: `length` bytes of `batch`, which was got from `batch()`, with blobs that end at `ends`. Waits while too much is under way. */
 interface Outlet {
-  batch(bytes: number): Uint8Array
+  batch(): Uint8Array
   send(batch: Uint8Array, length: number, ends: Uint32Array): Promise<void>
 }
 
@@ -31,14 +34,14 @@ interface Outlet {
  * the threads have caught up. Buffers are used again.
  */
 export class StreamSaver {
-  readonly #pool: SaverPool
+  readonly #pool: CutBytesSaver
   readonly #polynomial: bigint
   readonly #signal: AbortSignal | undefined
   readonly #free: Uint8Array[] = []
   readonly #waiting: (() => void)[] = []
   #underWay = 0
 
-  constructor(pool: SaverPool, polynomial: bigint, signal?: AbortSignal) {
+  constructor(pool: CutBytesSaver, polynomial: bigint, signal?: AbortSignal) {
     this.#pool = pool
     this.#polynomial = polynomial
     this.#signal = signal
@@ -52,7 +55,7 @@ export class StreamSaver {
     const contents: Promise<SavedContent>[] = []
     let size = 0
     const outlet: Outlet = {
-      batch: (bytes) => (bytes <= BATCH_BYTES && this.#free.pop()) || sharedBytes(Math.max(bytes, BATCH_BYTES)),
+      batch: () => this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BATCH_BYTES)),
       send: async (batch, length, ends) => {
         size += length
         const content = this.#saveBatch(batch, length, ends)
@@ -76,13 +79,11 @@ export class StreamSaver {
       return await this.#pool.saveCut(batch.subarray(0, length), ends)
     } finally {
       this.#underWay--
-      if (batch.length === BATCH_BYTES) this.#free.push(batch)
+      this.#free.push(batch)
       this.#waiting.shift()?.()
     }
   }
 }
-
-const sharedBytes = (length: number): Uint8Array => new Uint8Array(new SharedArrayBuffer(length))
 
 async function* untilAborted(input: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined) {
   for await (const piece of input) {
@@ -92,7 +93,8 @@ async function* untilAborted(input: AsyncIterable<Uint8Array>, signal: AbortSign
 }
 
 async function cutBlocks(input: AsyncIterable<Uint8Array>, blockBytes: number, outlet: Outlet): Promise<void> {
-  const capacity = Math.max(1, Math.floor(BATCH_BYTES / blockBytes)) * blockBytes
+  const capacity = Math.floor(BATCH_BYTES / blockBytes) * blockBytes
+  if (capacity === 0) throw new RangeError(`blocks of ${blockBytes} bytes are larger than a blob may be`)
   let batch: Uint8Array | undefined
   let used = 0
   const send = async (): Promise<void> => {
@@ -105,7 +107,7 @@ async function cutBlocks(input: AsyncIterable<Uint8Array>, blockBytes: number, o
   }
   for await (const piece of input) {
     for (let at = 0; at < piece.length; ) {
-      batch ??= outlet.batch(capacity)
+      batch ??= outlet.batch()
       const take = Math.min(piece.length - at, capacity - used)
       batch.set(piece.subarray(at, at + take), used)
       used += take
@@ -125,7 +127,7 @@ async function cutByContent(input: AsyncIterable<Uint8Array>, polynomial: bigint
   let scanned = 0
   const sendUpTo = async (cut: number): Promise<void> => {
     const length = cut - start
-    const batch = outlet.batch(length)
+    const batch = outlet.batch()
     batch.set(memory.subarray(start, cut))
     start = scanned = cut
     await outlet.send(batch, length, Uint32Array.of(length))

@@ -4,9 +4,9 @@ import { createSelector, patternSources } from '../../engine/archive/filter/inde
 import { lstat } from '../../engine/posix/attributes.ts'
 import { missingFeatures } from '../../engine/posix/missing-features.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
-import { utf8 } from '../../lib/bytes.ts'
 import { HoldfastError, systemErrorCode } from '../../lib/errors.ts'
 import { formatTime } from '../../lib/go-time.ts'
+import { storeJson } from '../json-file.ts'
 import type { BackupJob, Source, SourceBackup, SourceFacts, SourceKind, SourceProblem } from '../source.ts'
 import type { FilesManifest } from './manifest.ts'
 import { type FilesSettings, filesSettings } from './settings.ts'
@@ -94,13 +94,10 @@ class FilesSource implements Source {
         oneFileSystem,
         warn: (message) => observer.onError(this.name, new Error(message)),
       }),
-      beside: (entries) =>
-        entries.file(
-          textToByteString(`/.holdfast/${this.name}/manifest.json`),
-          { mode: 0o600, mtime: labels.time, uid: labels.uid, gid: labels.gid },
-          once(utf8(`${JSON.stringify(manifest, null, 2)}\n`)),
-          { kind: 'content' },
-        ),
+      beside: (entries) => {
+        const { time: mtime, uid, gid } = labels
+        return storeJson(entries, `/.holdfast/${this.name}/manifest.json`, manifest, { mtime, uid, gid })
+      },
     })
     return {
       result: { ...result, errors: result.errors + absent.length },
@@ -132,7 +129,3 @@ interface AbsentPath {
 
 const whyAbsent = (error: Error): string =>
   systemErrorCode(error) === 'ENOENT' ? 'does not exist' : `cannot be looked at: ${error.message}`
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
-}

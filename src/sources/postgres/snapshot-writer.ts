@@ -2,6 +2,7 @@ import type { EntryAttributes, EntrySink } from '../../engine/archive/entry-tree
 import { type ByteString, textToByteString } from '../../engine/repository/tree/node.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import type { Timestamp } from '../../lib/go-time.ts'
+import { once, storeJson } from '../json-file.ts'
 import type { Tablespace } from './base-backup.ts'
 import { cutRuleFor, tablespaceFolder } from './data-layout.ts'
 import { manifestPath, type PostgresManifest } from './manifest.ts'
@@ -83,9 +84,7 @@ export class SnapshotWriter {
     const folder = { ...this.#own(), mode: PRIVATE_FOLDER_MODE }
     this.#entries.directory(this.#root, { ...folder, mode: this.#options.directoryMode })
     for (const space of this.#spacesToName) this.#entries.directory(`${this.#root}/${space}`, folder)
-    const json = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)
-    const path = textToByteString(manifestPath(this.#options.source))
-    await this.#entries.file(path, { ...folder, mode: PRIVATE_FILE_MODE }, once(json), { kind: 'content' })
+    await storeJson(this.#entries, manifestPath(this.#options.source), manifest, this.#own())
   }
 
   async #member(path: ByteString, member: TarMember): Promise<void> {
@@ -125,8 +124,4 @@ async function* withLine(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uin
   const text = Buffer.concat(pieces)
   yield text
   if (!text.includes(ALLOW_FOLDERS)) yield Buffer.from(`${text.at(-1) === NEWLINE ? '' : '\n'}${ALLOW_FOLDERS}\n`)
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }

@@ -2,10 +2,11 @@ import { backupEntries } from '../../engine/archive/entries-backup.ts'
 import type { EntryAttributes } from '../../engine/archive/entry-tree.ts'
 import { Sha256Stream } from '../../engine/kernels/sha256.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
-import { fromUtf8, toHex, utf8 } from '../../lib/bytes.ts'
+import { fromUtf8, toHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { formatTime, localTimestamp } from '../../lib/go-time.ts'
+import { storeJson } from '../json-file.ts'
 import type { BackupJob, SourceBackup } from '../source.ts'
 import type { RedisClient } from './client.ts'
 import { Fingerprint } from './fingerprint.ts'
@@ -43,7 +44,7 @@ export async function backupServer(
     lateTags: () => ['type=full', ...(point === undefined ? [] : [`point=${point}`])],
     write: async (entries) => {
       const json = (file: string, value: RedisManifest | ServerRecord): Promise<void> =>
-        entries.file(`${folder}/.holdfast/${file}`, attributes(0o600), once(toJson(value)), contentRule)
+        storeJson(entries, `/${name}/.holdfast/${file}`, value, attributes(0o600))
       entries.directory(`${folder}/data`, attributes(0o700))
       entries.directory(`${folder}/.holdfast`, attributes(0o700))
       const started = formatTime(localTimestamp(clock.now()))
@@ -132,9 +133,3 @@ function manifestOf(
 /** `<replication id>:<offset>`. */
 const pointOf = ({ replicationId, offset }: RdbTransfer): string | undefined =>
   replicationId === undefined ? undefined : `${replicationId}:${offset}`
-
-const toJson = (value: RedisManifest | ServerRecord): Uint8Array => utf8(`${JSON.stringify(value, null, 2)}\n`)
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
-}

@@ -1,0 +1,47 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { noise } from '../../../test/support/storage-victims.ts'
+import { type CutRule, StreamSaver } from './stream-saver.ts'
+
+const MIB = 1024 * 1024
+const POLYNOMIAL = 0x25b468838dcb75n
+
+/** Noise is cut like anything; zeros never are, so that blobs become as large as they may be. */
+async function* input(mebibytes: number): AsyncGenerator<Uint8Array> {
+  const random = noise(1, MIB)
+  for (let i = 0; i < mebibytes; i++) yield Math.floor(i / 20) % 2 === 0 ? random : new Uint8Array(MIB)
+}
+
+test.each<CutRule>([{ kind: 'content' }, { kind: 'blocks', blockBytes: 64 * 1024 }])(
+  'streams cut by %o take few buffers, however long they are, and wait for the threads',
+  async (rule) => {
+    const memories = new Set<ArrayBufferLike>()
+    let underWay = 0
+    let most = 0
+    const saver = new StreamSaver(
+      {
+        threads: 2,
+        saveCut: async (bytes, ends) => {
+          memories.add(bytes.buffer)
+          most = Math.max(most, ++underWay)
+          expect(ends.at(-1)).toBe(bytes.length)
+          await setImmediate()
+          underWay--
+          return {
+            ids: new Uint8Array(32 * ends.length),
+            newBlobs: ends.length,
+            newBytes: bytes.length,
+            storedBytes: 0,
+          }
+        },
+      },
+      POLYNOMIAL,
+    )
+    const streams = [saver.save(input(160), rule), saver.save(input(80), rule)]
+    const saved = await Promise.all(streams.map(async (stream) => (await stream).saved))
+    expect(saved.map(({ size }) => size)).toEqual([160 * MIB, 80 * MIB])
+    expect(saved[0]!.added.newBytes).toBe(160 * MIB)
+    expect(most).toBeLessThanOrEqual(6)
+    expect(memories.size).toBeLessThanOrEqual(8)
+  },
+)
