@@ -45,3 +45,22 @@ test.each<CutRule>([{ kind: 'content' }, { kind: 'blocks', blockBytes: 64 * 1024
     expect(memories.size).toBeLessThanOrEqual(8)
   },
 )
+
+test('a stream is not read on once something could not be saved', async () => {
+  let read = 0
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    for (; read < 1000; read++) yield new Uint8Array(MIB)
+  }
+  const saver = new StreamSaver(
+    {
+      threads: 2,
+      saveCut: async () => {
+        await setImmediate()
+        throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+      },
+    },
+    POLYNOMIAL,
+  )
+  await expect(saver.save(endless(), { kind: 'blocks', blockBytes: MIB })).rejects.toThrow('no space left on device')
+  expect(read).toBeLessThan(100)
+})

@@ -40,6 +40,8 @@ export class StreamSaver {
   readonly #free: Uint8Array[] = []
   readonly #waiting: (() => void)[] = []
   #underWay = 0
+  /** What could not be saved: there is no use in reading on. */
+  #failure: { readonly error: unknown } | undefined
 
   constructor(pool: CutBytesSaver, polynomial: bigint, signal?: AbortSignal) {
     this.#pool = pool
@@ -63,6 +65,7 @@ export class StreamSaver {
         content.catch(() => undefined)
         contents.push(content)
         if (this.#underWay >= 2 * this.#pool.threads) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+        if (this.#failure) throw this.#failure.error
       },
     }
     const pieces = untilAborted(input, this.#signal)
@@ -77,6 +80,9 @@ export class StreamSaver {
     this.#underWay++
     try {
       return await this.#pool.saveCut(batch.subarray(0, length), ends)
+    } catch (error) {
+      this.#failure ??= { error }
+      throw error
     } finally {
       this.#underWay--
       this.#free.push(batch)
