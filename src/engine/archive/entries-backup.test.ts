@@ -124,6 +124,17 @@ describe('a backup of entries', () => {
     expect(await repository.list('snapshot')).toEqual([])
   })
 
+  test('is made although the tree of the snapshot before is gone: then everything counts as new', async () => {
+    const repository = await memoryRepository()
+    const options = { ...plainOptions(repository), paths: ['/shop'] }
+    const write = (entries: EntrySink) => entries.file('/shop/file', attributes, inPieces(noise(1, 1000)), blocks)
+    const first = await backupEntries(repository, { ...options, write })
+    const parent = { ...first.snapshot!, tree: 'ab'.repeat(32) }
+    const second = await backupEntries(repository, { ...options, parent, write })
+    expect(second.tree).toBe(first.tree)
+    expect(second.summary).toMatchObject({ filesNew: 1, filesUnmodified: 0 })
+  })
+
   test('of which one input fails is no snapshot', async () => {
     const repository = await memoryRepository()
     async function* failing(): AsyncGenerator<Uint8Array> {

@@ -145,8 +145,9 @@ export class EntryTree implements EntrySink {
     loader: TreeLoader,
   ): Promise<readonly Node[]> {
     const previous = new Map<ByteString, Node>()
-    if (previousTree !== undefined)
-      for (const node of (await loader.load(previousTree)).nodes) previous.set(node.name, node)
+    // Only to count what is new: what is damaged there must not keep today's backup from being made.
+    const earlier = previousTree === undefined ? undefined : await loader.load(previousTree).catch(() => undefined)
+    for (const node of earlier?.nodes ?? []) previous.set(node.name, node)
     const nodes: Node[] = []
     for (const [name, child] of [...directory.children].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const before = previous.get(name)
