@@ -37,6 +37,7 @@ function run(
     clock: systemClock,
     environment: process.env,
     observer: {
+      onUnreadableSnapshot: ({ id }) => told.lines.push(`snapshot ${id} is damaged`),
       onPhase: ({ name }, phase) => told.lines.push(`${name}: ${phase}`),
       backupObserver: ({ name }) => ({
         onError: (item, error) => told.errors.push(`${name}: ${item}: ${error.message}`),
@@ -101,6 +102,23 @@ describe('a backup run', () => {
     const fourth = await once('full')
     expect(fourth.result.snapshot!.parent).toBeUndefined()
     expect((await once('differential')).result.snapshot!.parent).toBe(fourth.result.snapshot!.id)
+  })
+
+  test('passes over a damaged snapshot', async () => {
+    using scratch = scratchFolder()
+    const folder = scratch.join('data')
+    mkdirSync(folder)
+    writeFileSync(`${folder}/file`, 'content')
+    const path = scratch.join('repository')
+    const repository = await newRepository(path)
+    const source = plain(filesSource('uploads', [folder]))
+    const [first] = await run(repository, [source])
+    writeFileSync(`${path}/snapshots/${'ab'.repeat(32)}`, noise(1, 200))
+    const told: Told = { lines: [], errors: [] }
+    const [second] = await run(repository, [source], { told })
+    expect(told.lines).toContain(`snapshot ${'ab'.repeat(32)} is damaged`)
+    expect(second).toMatchObject({ outcome: 'complete', backup: { type: 'incremental' } })
+    expect(second!.backup!.result.snapshot!.parent).toBe(first!.backup!.result.snapshot!.id)
   })
 
   test('goes on when a source fails, and says which', async () => {

@@ -5,7 +5,7 @@ import { userName } from '../engine/posix/owner-names.ts'
 import type { Repository } from '../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
 import { findLatest } from '../engine/repository/snapshot-filter.ts'
-import { loadSnapshots } from '../engine/repository/snapshots.ts'
+import { loadSnapshots, type UnreadableSnapshot } from '../engine/repository/snapshots.ts'
 import { type Clock, monotonicMilliseconds } from '../lib/clock.ts'
 import { HoldfastError } from '../lib/errors.ts'
 import { localTimestamp } from '../lib/go-time.ts'
@@ -26,6 +26,8 @@ export type RunPhase = 'pre hook' | 'backup' | 'post hook'
 
 /** What a run tells meanwhile; all calls come from the main thread, none may throw. */
 export interface RunObserver {
+  /** A snapshot that is damaged; the run goes on without it. */
+  readonly onUnreadableSnapshot: (snapshot: UnreadableSnapshot) => void
   onPhase(source: Source, phase: RunPhase): void
   /** Of the backup of one source. */
   backupObserver(source: Source): BackupObserver
@@ -75,7 +77,7 @@ export async function runBackups(
   options: RunOptions,
 ): Promise<readonly SourceResult[]> {
   const { signal, parallel, observer } = options
-  const snapshots = await loadSnapshots(repository, { signal })
+  const snapshots = await loadSnapshots(repository, { onUnreadable: observer.onUnreadableSnapshot, signal })
   const results = new Map<RunSource, SourceResult>()
   await forEachParallel(sources, parallel, async (one) => {
     const result = await new SourceRun(repository, one, snapshots, options).perform()

@@ -1,6 +1,7 @@
 import type { RunObserver, RunPhase, SourceResult } from '../../control/backup-run.ts'
 import type { BackupObserver } from '../../engine/archive/backup-observer.ts'
 import { summaryJson } from '../../engine/repository/snapshot.ts'
+import type { UnreadableSnapshot } from '../../engine/repository/snapshots.ts'
 import { formatElapsed } from '../../lib/durations.ts'
 import { isHoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
@@ -31,6 +32,9 @@ export class RunReport implements RunObserver {
     this.#ticker.stop()
     if (!this.#context.output.json) this.#context.output.status([])
   }
+
+  readonly onUnreadableSnapshot = ({ id, error }: UnreadableSnapshot): void =>
+    this.#context.output.warn(`Warning: snapshot ${shortId(id)} is damaged and was passed over: ${error.message}`)
 
   onPhase({ name }: Source, phase: RunPhase): void {
     const { output } = this.#context
