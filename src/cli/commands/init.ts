@@ -47,6 +47,7 @@ async function initConfigured(context: CommandContext, options: InitOptions): Pr
     throw error
   })
   if (configured === undefined) return false
+  const chunkerPolynomial = await sourcePolynomial(context, options)
   for (const name of configured.configuration.repositories.keys()) {
     const { url, readPassword } = configured.accessOf(name)
     const storage = await openStorageAt(context, url)
@@ -54,11 +55,11 @@ async function initConfigured(context: CommandContext, options: InitOptions): Pr
       const { config } = await initRepository(
         storage,
         { password: await readPassword() },
-        initOptions(context, options),
+        { ...initOptions(context, options), chunkerPolynomial },
       )
       const location = displayLocation(url)
       if (output.json) output.message({ message_type: 'initialized', id: config.id, repository: location })
-      else output.print(`created restic repository ${config.id.slice(0, 10)} at ${location} (${name})`)
+      else output.print(`created restic repository ${config.id.slice(0, 10)} at ${location} (${name})${PLEASE_NOTE}`)
     } catch (error) {
       if (!isHoldfastError(error, 'HF_REPO_EXISTS')) throw error
       output.print(`repository ${name} is there already`)
