@@ -81,9 +81,8 @@ function follow(
 }
 
 describe('the commands of the documents', () => {
-  for (const path of withoutServer) test.skip(path, () => undefined)
-
-  test.each(documents.filter((path) => !withoutServer.has(path)))('%s', { timeout: 150_000 }, async (path) => {
+  test.for(documents)('%s', { timeout: 150_000 }, async (path, { skip }) => {
+    skip(withoutServer.has(path), `needs ${surroundings[path]?.needs}`)
     const markdown = readFileSync(join(checkout, path), 'utf8')
     const skipped = commandBlocks(markdown).filter((block) => block.notRun !== undefined)
     if (skipped.length > 0) {
