@@ -20,12 +20,13 @@ export const backupRunCommand: Command<BackupRunOptions> = {
     const run = toHex(randomBytes(8))
     const results: SourceResult[] = []
     let unopened: unknown
-    for (const [repository, group] of byRepository(sources)) {
+    const groups = byRepository(sources)
+    for (const [repository, group] of groups) {
       try {
         results.push(...(await backUpInto(context, configured, repository, group, { ...options, run })))
       } catch (error) {
-        // A repository that cannot be had does not stop the others.
-        if (!isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
+        // A repository that cannot be had does not stop the others, where there are others.
+        if (groups.size === 1 || !isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
         output.warn(`repository ${repository}: ${error.message}${error.hint === undefined ? '' : `\n  ${error.hint}`}`)
         unopened ??= error
       }
