@@ -13,14 +13,17 @@ const module = join(folder, 'thread.mjs')
 writeFileSync(
   module,
   `import { threadId, workerData } from 'node:worker_threads'
-import { answerTasks, notifyPool } from ${JSON.stringify(new URL('./task-thread.ts', import.meta.url).href)}
+import { answerTasks, isPoolEnding, notifyPool } from ${JSON.stringify(new URL('./task-thread.ts', import.meta.url).href)}
 import { HoldfastError } from ${JSON.stringify(new URL('./errors.ts', import.meta.url).href)}
 const nap = new Int32Array(new SharedArrayBuffer(4))
 answerTasks((payload) => {
   if (payload === 'die') process.exit(7)
   if (payload === 'fail') throw new HoldfastError('HF_PACK_DAMAGED', 'pack 1 is damaged', { hint: 'mend it', context: { pack: '1' } })
   notifyPool('working on ' + payload)
+  if (workerData.counts) Atomics.add(workerData.counts, 0, 1)
   Atomics.wait(nap, 0, 0, payload.startsWith('long') ? 200 : 20)
+  if (payload === 'long, and asks') isPoolEnding() || Atomics.wait(nap, 0, 0)
+  if (workerData.counts) Atomics.add(workerData.counts, 1, 1)
   return { payload, threadId, data: workerData }
 })
 `,
@@ -44,8 +47,8 @@ describe('a pool of worker threads', () => {
   test('starts no more threads than it has work for, each with the data of its time', async () => {
     let starts = 0
     const pool = openPool(3, [], () => ({ start: ++starts }))
-    expect((await pool.run('alone')).data).toEqual({ start: 1 })
-    expect((await pool.run('again')).data).toEqual({ start: 1 })
+    expect((await pool.run('alone')).data).toMatchObject({ start: 1 })
+    expect((await pool.run('again')).data).toMatchObject({ start: 1 })
     const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => pool.run(`task ${i}`)))
     expect(answers.map(({ payload }) => payload)).toEqual(Array.from({ length: 12 }, (_, i) => `task ${i}`))
     expect(new Set(answers.map(({ threadId }) => threadId)).size).toBe(3)
@@ -102,6 +105,21 @@ describe('a pool of worker threads', () => {
     await pool.close()
     expect((await outcome).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   })
+
+  // A thread that is stopped while it loads a native library takes the process with it.
+  test.each(['long', 'long, and asks'])(
+    'that is closed lets threads end what they are at (%s), and nothing more',
+    async (payload) => {
+      const counts = new Int32Array(new SharedArrayBuffer(8))
+      const pool = openPool(1, [], { counts })
+      const tasks = [pool.run(payload), pool.run('waits at the thread'), pool.run('waits in the pool')]
+      const outcome = Promise.allSettled(tasks)
+      while (Atomics.load(counts, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      await pool.close()
+      expect([...counts]).toEqual([1, 1])
+      expect((await outcome).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+    },
+  )
 })
 
 test('errors keep code, hint, context and system code across threads', () => {

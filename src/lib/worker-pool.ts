@@ -37,7 +37,7 @@ export interface PlainError {
 export interface WorkerPoolOptions<Notice> {
   /** At most this many; a thread is started when a task comes and all others are busy. */
   readonly threads: number
-  /** What a thread is started with; a function is asked at each start. */
+  /** What a thread is started with, as its `workerData`; a function is asked at each start. */
   readonly data: object | (() => object)
   /** Tasks a thread may have waiting besides the one it works on, so that it never idles between two. */
   readonly waitingPerThread?: number
@@ -55,8 +55,8 @@ interface Thread {
   readonly ended: Promise<void>
 }
 
-/** A thread that has nothing to do is given so long to end by itself. */
-const END_WAIT_MS = 2_000
+/** A thread is given so long for the step it is at, and to end by itself. */
+const END_WAIT_MS = 15_000
 
 interface Waiting<Task> {
   readonly task: Task
@@ -72,6 +72,8 @@ export class WorkerPool<Task, Result, Notice = never> {
   readonly #threads: Thread[] = []
   readonly #waiting: Waiting<Task>[] = []
   readonly #running = new Map<number, { readonly thread: Thread; readonly waiting: Waiting<Task> }>()
+  /** Tells all threads at once that the pool is being closed, also those in the middle of a task. */
+  readonly #ending = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
   readonly #module: URL
   readonly #data: object | (() => object)
   #maxThreads: number
@@ -134,10 +136,11 @@ export class WorkerPool<Task, Result, Notice = never> {
     )
   }
 
-  /** Ends all threads, whatever they are doing. */
+  /** Ends all threads: each after the task it works on, or where that task asks `isPoolEnding`. What waits is not begun. */
   async close(): Promise<void> {
     this.#failure ??= new HoldfastError('HF_INTERRUPTED', 'the worker threads were stopped')
     this.#rejectAll(this.#failure)
+    Atomics.store(this.#ending, 0, 1)
     await Promise.all(this.#threads.map(endThread))
   }
 
@@ -153,7 +156,7 @@ export class WorkerPool<Task, Result, Notice = never> {
 
   #startThread(): Thread {
     const worker = new Worker(this.#module, {
-      workerData: typeof this.#data === 'function' ? this.#data() : this.#data,
+      workerData: { ...(typeof this.#data === 'function' ? this.#data() : this.#data), ending: this.#ending },
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
       // Else Node warns of each descriptor that was opened natively, or by another thread, when node:fs closes it.
       trackUnmanagedFds: false,
@@ -205,14 +208,15 @@ export class WorkerPool<Task, Result, Notice = never> {
 const isFreeSooner = (thread: Thread, other: Thread): boolean =>
   thread.running < other.running || (thread.running === other.running && thread.begun < other.begun)
 
-/** Lets a thread end by itself when it is idle: native libraries take it better than being stopped somewhere. */
-async function endThread({ worker, running, ended }: Thread): Promise<void> {
-  if (running === 0) {
-    const patience = new AbortController()
-    worker.postMessage({ end: true })
-    await Promise.race([ended, systemClock.sleep(END_WAIT_MS, patience.signal).catch(() => undefined)])
-    patience.abort()
-  }
+/**
+ * Lets a thread end by itself. Stopping it somewhere is for one that does not: a native library that is being loaded at that moment may
+ * abort the whole process.
+ */
+async function endThread({ worker, ended }: Thread): Promise<void> {
+  const patience = new AbortController()
+  worker.postMessage({ end: true })
+  await Promise.race([ended, systemClock.sleep(END_WAIT_MS, patience.signal).catch(() => undefined)])
+  patience.abort()
   await worker.terminate()
 }
 

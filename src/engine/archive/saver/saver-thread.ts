@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads'
 import { HoldfastError } from '../../../lib/errors.ts'
-import { answerTasks, notifyPool } from '../../../lib/task-thread.ts'
+import { answerTasks, notifyPool, waitForMainThread } from '../../../lib/task-thread.ts'
 import { useSha256 } from '../../kernels/sha256.ts'
 import type { FinishedPack } from '../../repository/pack/pack-writer.ts'
 import { writePackFile } from '../../storage/local/pack-files.ts'
@@ -21,8 +21,7 @@ const storeHere: StorePack = ({ id, bytes, rows }: FinishedPack) => {
 const storeThere: StorePack = ({ id, bytes, rows }: FinishedPack) => {
   const done = new Int32Array(new SharedArrayBuffer(4))
   notify({ kind: 'store', pack: id, rows, bytes, done })
-  Atomics.wait(done, 0, 0)
-  if (Atomics.load(done, 0) !== 1) throw new HoldfastError('HF_STORAGE_IO', `pack ${id} could not be stored`)
+  if (!waitForMainThread(done)) throw new HoldfastError('HF_STORAGE_IO', `pack ${id} could not be stored`)
 }
 
 const saver = new Saver(data, data.directory ? storeHere : storeThere)

@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads'
 import { HoldfastError } from '../../../lib/errors.ts'
-import { answerTasks, notifyPool } from '../../../lib/task-thread.ts'
+import { answerTasks, isPoolEnding, notifyPool, waitForMainThread } from '../../../lib/task-thread.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { useSha256 } from '../../kernels/sha256.ts'
 import { readPackInto } from '../../storage/local/pack-files.ts'
@@ -30,7 +30,7 @@ const done = new Int32Array(new SharedArrayBuffer(4))
 
 /** Reads the pack itself, or sleeps until the main thread has done it. */
 function read(queue: PackQueue, pack: number, { offset, length }: PackWindow): Uint8Array {
-  if (queue.isStopped) throw new HoldfastError('HF_INTERRUPTED', 'reading packs was cancelled')
+  if (queue.isStopped || isPoolEnding()) throw new HoldfastError('HF_INTERRUPTED', 'reading packs was cancelled')
   const target = windowOf(length)
   const { id } = queue.get(pack)
   if (directory) {
@@ -39,13 +39,12 @@ function read(queue: PackQueue, pack: number, { offset, length }: PackWindow): U
   }
   Atomics.store(done, 0, 0)
   notify({ kind: 'fetch', pack, offset, target, done })
-  Atomics.wait(done, 0, 0)
-  if (Atomics.load(done, 0) !== 1) throw new HoldfastError('HF_STORAGE_IO', `pack ${id} could not be read`)
+  if (!waitForMainThread(done)) throw new HoldfastError('HF_STORAGE_IO', `pack ${id} could not be read`)
   return target
 }
 
 function readAll(queue: PackQueue): void {
-  for (let pack = queue.take(); pack !== undefined; pack = queue.take()) {
+  for (let pack = queue.take(); pack !== undefined && !isPoolEnding(); pack = queue.take()) {
     const place = pack
     const outcome = readTwiceSync(
       () => checker.inspect(queue.get(place)),

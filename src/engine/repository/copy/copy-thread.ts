@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads'
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
-import { answerTasks, notifyPool } from '../../../lib/task-thread.ts'
+import { answerTasks, notifyPool, waitForMainThread } from '../../../lib/task-thread.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { useSha256 } from '../../kernels/sha256.ts'
 import { readPackInto, writePackFile } from '../../storage/local/pack-files.ts'
@@ -23,8 +23,7 @@ function storeHere({ id, type, bytes, rows }: FinishedPack): void {
 function storeThere({ id, type, bytes, rows }: FinishedPack): void {
   const done = new Int32Array(new SharedArrayBuffer(4))
   notify({ kind: 'store', type, pack: id, rows, bytes, done })
-  Atomics.wait(done, 0, 0)
-  if (Atomics.load(done, 0) !== 1) throw new HoldfastError('HF_STORAGE_IO', `pack ${id} could not be stored`)
+  if (!waitForMainThread(done)) throw new HoldfastError('HF_STORAGE_IO', `pack ${id} could not be stored`)
 }
 
 const copier = new BlobCopier(
