@@ -108,6 +108,11 @@ export const errorCodes = {
   },
   HF_SOURCE_CHANGED: { meaning: 'A source is not the one its earlier snapshots are of.', retry: 'after-fix' },
   HF_SOURCE_DAMAGED: { meaning: 'What a server sent is damaged, cut off, or not of its format.', retry: 'later' },
+  HF_ASSERTION_INVALID: {
+    meaning: 'An assertion does not go with its source, or cannot be evaluated.',
+    retry: 'after-fix',
+  },
+  HF_VERIFICATION_FAILED: { meaning: 'A snapshot was verified, and is not as it should be.', retry: 'never' },
   HF_TARGET_INVALID: { meaning: 'A restore target cannot be used.', retry: 'after-fix' },
   HF_RESTORE_FAILED: { meaning: 'A file or its attributes could not be restored.', retry: 'after-fix' },
 } as const

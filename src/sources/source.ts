@@ -3,6 +3,8 @@ import type { SecretReference } from '../config/secret.ts'
 import type { BackupOptions, BackupResult } from '../engine/archive/run-backup.ts'
 import type { Repository } from '../engine/repository/repository.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { SourceProof } from './proof.ts'
+import type { PlannedRestore, RestoreJob } from './restore.ts'
 
 /** How a run finds what changed; every snapshot is complete whatever it was (DESIGN.md, idea 4). */
 export const backupTypes = ['full', 'incremental', 'differential'] as const
@@ -43,6 +45,12 @@ export interface Source {
    * @throws HoldfastError when there is no snapshot; a snapshot that lacks items says so in `result.errors`
    */
   backup(job: BackupJob): Promise<SourceBackup>
+  /**
+   * Thinks a restore through: reads the snapshot and looks at the target, and changes nothing.
+   * @throws HoldfastError when there is nothing to plan with: no such snapshot, a target that cannot be reached
+   */
+  planRestore?(job: RestoreJob): Promise<PlannedRestore>
+  readonly proof?: SourceProof
 }
 
 export interface SourceFacts {
