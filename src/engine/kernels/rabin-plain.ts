@@ -7,8 +7,8 @@ export const MIN_CHUNK_BYTES: number = 512 * 1024
 export const MAX_CHUNK_BYTES: number = 8 * 1024 * 1024
 /** Bytes a fingerprint covers. */
 export const WINDOW_BYTES = 64
-/** A chunk may end where these bits of the fingerprint are zero: every MiB on average. */
-export const CUT_MASK = 0xfffff
+/** A chunk may end where so many low bits of the fingerprint are zero: every MiB on average. */
+export const CUT_BITS = 20
 
 /**
  * Lookup tables of a polynomial as pairs of 32-bit halves (low at 2i, high at 2i + 1), for fingerprints kept below 2^53:
@@ -60,11 +60,18 @@ function linearTable(bits: readonly [number, number][]): Uint32Array {
 }
 
 /**
- * Smallest position p with max(from, 64) <= p <= end whose fingerprint of the 64 bytes before it has its low 20 bits zero, else -1.
+ * Smallest position p with max(from, 64) <= p <= end whose fingerprint of the 64 bytes before it has its low bits zero, else -1.
  * The definition in plain TypeScript: what every faster scan must agree with.
  */
-export function scanRabinPlain(tables: RabinTables, bytes: Uint8Array, from: number, end: number): number {
+export function scanRabinPlain(
+  tables: RabinTables,
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  cutBits: number = CUT_BITS,
+): number {
   const { modulus, outgoing } = tables
+  const cutMask = 2 ** cutBits - 1
   const first = Math.max(from, WINDOW_BYTES)
   if (first > end) return -1
   let low = 0
@@ -75,7 +82,7 @@ export function scanRabinPlain(tables: RabinTables, bytes: Uint8Array, from: num
     low = ((low << 8) | bytes[at]!) ^ modulus[2 * top]!
   }
   for (let at = first; ; at++) {
-    if ((low & CUT_MASK) === 0) return at
+    if ((low & cutMask) === 0) return at
     if (at === end) return -1
     const top = high >>> 13
     const out = bytes[at - WINDOW_BYTES]!

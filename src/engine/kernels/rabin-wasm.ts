@@ -1,5 +1,5 @@
 import { POLYNOMIAL_DEGREE } from './polynomial.ts'
-import { type RabinTables, WINDOW_BYTES } from './rabin-plain.ts'
+import { CUT_BITS, type RabinTables, WINDOW_BYTES } from './rabin-plain.ts'
 import { instantiateVectorWasm, type WasmGlobal, type WasmMemory } from './wasm.ts'
 
 interface RabinExports {
@@ -7,7 +7,7 @@ interface RabinExports {
   readonly OUTGOING: WasmGlobal
   readonly MODULUS_PLANES: WasmGlobal
   readonly OUTGOING_PLANES: WasmGlobal
-  prepare(): void
+  prepare(cutBits: number): void
   /** Addresses as unsigned 32-bit numbers; -1 when there is none. */
   scan(from: number, end: number): number
 }
@@ -19,10 +19,15 @@ export type RabinScan = (from: number, end: number) => number
  * Search by WebAssembly vectors in a memory whose first page is reserved for its tables; positions count from `firstByte`.
  * undefined on processors and versions of Node that lack the instructions.
  */
-export function wasmRabinScan(tables: RabinTables, memory: WasmMemory, firstByte: number): RabinScan | undefined {
+export function wasmRabinScan(
+  tables: RabinTables,
+  memory: WasmMemory,
+  firstByte: number,
+  cutBits: number = CUT_BITS,
+): RabinScan | undefined {
   const wasm = instantiateVectorWasm<RabinExports>('rabin', { env: { memory } })
   if (!wasm) return undefined
-  wasm.prepare()
+  wasm.prepare(cutBits)
   new Uint32Array(memory.buffer, wasm.MODULUS.value, 512).set(tables.modulus)
   new Uint32Array(memory.buffer, wasm.OUTGOING.value, 512).set(tables.outgoing)
   writePlanes(tables.modulus, new Uint8Array(memory.buffer, wasm.MODULUS_PLANES.value, 2 * PLANES * HALF_ENTRIES))

@@ -117,9 +117,9 @@ describe("restic's cuts", () => {
 })
 
 /** The definition: the 64 bytes before a position as a polynomial, divided. */
-function mayCut(data: Uint8Array, position: number): boolean {
+function mayCut(data: Uint8Array, position: number, cutBits: number): boolean {
   const window = BigInt(`0x${toHex(data.subarray(position - 64, position))}`)
-  return (remainder(window, polynomial) & 0xfffffn) === 0n
+  return (remainder(window, polynomial) & (2n ** BigInt(cutBits) - 1n)) === 0n
 }
 
 describe('the searches', () => {
@@ -128,6 +128,7 @@ describe('the searches', () => {
   const wasmMemory = sharedWasmMemory(1 + capacity / WASM_PAGE_BYTES)
   const memory = new Uint8Array(wasmMemory.buffer, WASM_PAGE_BYTES)
   const inWasm = wasmRabinScan(tables, wasmMemory, WASM_PAGE_BYTES)
+  const cutBits = fc.integer({ min: 14, max: 20 })
 
   test('by vectors works with this Node', () => {
     expect(inWasm).toBeDefined()
@@ -149,10 +150,10 @@ describe('the searches', () => {
 
   test('in plain code finds what the definition says', () => {
     fc.assert(
-      fc.property(bytesWithZeros, fc.nat(400), (data, from) => {
+      fc.property(bytesWithZeros, fc.nat(400), cutBits, (data, from, bits) => {
         let expected = -1
-        for (let p = Math.max(64, from); p <= data.length && expected < 0; p++) if (mayCut(data, p)) expected = p
-        expect(scanRabinPlain(tables, data, from, data.length)).toBe(expected)
+        for (let p = Math.max(64, from); p <= data.length && expected < 0; p++) if (mayCut(data, p, bits)) expected = p
+        expect(scanRabinPlain(tables, data, from, data.length, bits)).toBe(expected)
       }),
     )
   })
@@ -171,5 +172,47 @@ describe('the searches', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  test('by vectors finds what plain code finds for smaller chunks too', () => {
+    const random = createCipheriv('aes-128-ctr', new Uint8Array(16), Buffer.alloc(16, 1)).update(
+      new Uint8Array(capacity),
+    )
+    fc.assert(
+      fc.property(cutBits, fc.nat(capacity), fc.nat(capacity), (bits, a, b) => {
+        const search = wasmRabinScan(tables, wasmMemory, WASM_PAGE_BYTES, bits)!
+        memory.set(random)
+        const [from, end] = [Math.min(a, b), Math.max(a, b)]
+        expect(search(from, end)).toBe(scanRabinPlain(tables, memory, from, end, bits))
+      }),
+      { numRuns: 100 },
+    )
+  })
+})
+
+describe('chunks of 64 KiB on average', () => {
+  const KIB = 1024
+
+  test('keep within half and eight times of it, and are cut where the fingerprint says', () => {
+    const random = createCipheriv('aes-128-ctr', new Uint8Array(16), new Uint8Array(16)).update(
+      new Uint8Array(16 * MIB),
+    )
+    const scanner = createRabinScanner(polynomial, random.length, 64 * KIB)
+    const lengths = cut(scanner, random, 999_999)
+    expect(cut(createRabinScanner(polynomial, random.length, 64 * KIB), random, 70_000)).toEqual(lengths)
+    expect(Math.min(...lengths.slice(0, -1))).toBeGreaterThanOrEqual(32 * KIB)
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(512 * KIB)
+    // Half of the average at least, and from there a cut every 64 KiB.
+    expect(random.length / lengths.length).toBeGreaterThan(80 * KIB)
+    expect(random.length / lengths.length).toBeLessThan(112 * KIB)
+    let at = 0
+    for (const length of lengths.slice(0, -1)) {
+      at += length
+      expect(length === 512 * KIB || mayCut(random, at, 16)).toBe(true)
+    }
+  })
+
+  test.each([3 * KIB, 8 * KIB, 2 * MIB, 100_000])('are no other than a power of two within limits: %i', (average) => {
+    expect(() => createRabinScanner(polynomial, MIB, average)).toThrow(expect.objectContaining({ code: 'HF_INTERNAL' }))
   })
 })

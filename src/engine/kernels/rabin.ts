@@ -13,10 +13,14 @@ export { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES } from './rabin-plain.ts'
 export interface RabinScanner {
   /** Page-aligned memory that threads can share; callers read files into it and scan in place. */
   readonly memory: Uint8Array
+  /** No chunk but the last is shorter. */
+  readonly minBytes: number
+  /** No chunk is longer. */
+  readonly maxBytes: number
   /**
    * End of the chunk that starts at `chunkStart`, or -1 when it lies beyond `end` (positions in `memory`; bytes before `end` are filled in).
-   * It is the smallest p with chunkStart + MIN_CHUNK_BYTES <= p <= chunkStart + MAX_CHUNK_BYTES at which the fingerprint of the 64 bytes
-   * before p has its low 20 bits zero, or p = chunkStart + MAX_CHUNK_BYTES.
+   * It is the smallest p with chunkStart + minBytes <= p <= chunkStart + maxBytes at which the fingerprint of the 64 bytes before p has its
+   * low 20 bits zero (log2 of the average, if another one was asked for), or p = chunkStart + maxBytes.
    * Positions up to and including `scannedTo` are taken as searched: pass `chunkStart` first, and the previous `end` after reading more.
    */
   findCut(chunkStart: number, scannedTo: number, end: number): number
@@ -25,20 +29,41 @@ export interface RabinScanner {
 /** Larger memory could not be addressed by signed 32-bit positions. */
 const MAX_MEMORY_BYTES = 2 ** 31 - WASM_PAGE_BYTES
 
-/** A scanner with `memoryBytes` of memory of its own; belongs to one thread. HF_REPO_CONFIG unless the polynomial has degree 53. */
-export function createRabinScanner(polynomial: bigint, memoryBytes: number): RabinScanner {
+/** Between two places where restic may cut. */
+export const AVERAGE_CHUNK_BYTES: number = 1024 * 1024
+export const MIN_AVERAGE_BYTES: number = 16 * 1024
+
+/**
+ * A scanner with `memoryBytes` of memory of its own; belongs to one thread. With another `averageBytes` than restic's, a power of two from
+ * 16 KiB to 1 MiB, the least and the most are in proportion: half and eight times of it.
+ *
+ * @throws HoldfastError HF_REPO_CONFIG unless the polynomial has degree 53
+ */
+export function createRabinScanner(
+  polynomial: bigint,
+  memoryBytes: number,
+  averageBytes: number = AVERAGE_CHUNK_BYTES,
+): RabinScanner {
   const tables = rabinTables(polynomial)
+  const cutBits = Math.log2(averageBytes)
   if (memoryBytes > MAX_MEMORY_BYTES)
     throw new HoldfastError('HF_INTERNAL', `a chunker was asked for with ${memoryBytes} bytes of memory`)
+  if (!Number.isInteger(cutBits) || averageBytes < MIN_AVERAGE_BYTES || averageBytes > AVERAGE_CHUNK_BYTES)
+    throw new HoldfastError('HF_INTERNAL', `a chunker was asked for chunks of ${averageBytes} bytes`)
+  const minBytes = (MIN_CHUNK_BYTES / AVERAGE_CHUNK_BYTES) * averageBytes
+  const maxBytes = (MAX_CHUNK_BYTES / AVERAGE_CHUNK_BYTES) * averageBytes
   const wasmMemory = sharedWasmMemory(1 + Math.ceil(memoryBytes / WASM_PAGE_BYTES))
   const memory = new Uint8Array(wasmMemory.buffer, WASM_PAGE_BYTES, memoryBytes)
   const scan =
-    wasmRabinScan(tables, wasmMemory, WASM_PAGE_BYTES) ?? ((from, end) => scanRabinPlain(tables, memory, from, end))
+    wasmRabinScan(tables, wasmMemory, WASM_PAGE_BYTES, cutBits) ??
+    ((from, end) => scanRabinPlain(tables, memory, from, end, cutBits))
   return {
     memory,
+    minBytes,
+    maxBytes,
     findCut(chunkStart, scannedTo, end) {
-      const last = chunkStart + MAX_CHUNK_BYTES
-      const cut = scan(Math.max(scannedTo + 1, chunkStart + MIN_CHUNK_BYTES), Math.min(end, last, memoryBytes))
+      const last = chunkStart + maxBytes
+      const cut = scan(Math.max(scannedTo + 1, chunkStart + minBytes), Math.min(end, last, memoryBytes))
       return cut < 0 && end >= last ? last : cut
     },
   }

@@ -1,5 +1,6 @@
 /**
- * Search for the cuts of restic's chunker: positions whose Rabin fingerprint of the 64 bytes before has its low 20 bits zero.
+ * Search for the cuts of restic's chunker: positions whose Rabin fingerprint of the 64 bytes before has its low bits zero: 20 of them, or
+ * fewer for smaller chunks.
  *
  * Sixteen stretches are searched side by side, one per byte lane of a vector. A fingerprint has 53 bits; multiplied by x^3 it fills seven
  * bytes, which seven vectors hold as planes: shifting in a byte renames planes, and a table of 256 entries becomes two swizzles by half
@@ -29,10 +30,11 @@ const HALF_MASK: usize = 7168
 const SHIFTED_MASK: usize = 7184
 const CARRIED_MASK: usize = 7200
 const TESTED_MASK: usize = 7216
+/** 64 bits: those of a fingerprint that are zero at a cut. */
+const CUT_MASK: usize = 7232
 const RING_BYTES: usize = 2048
 
 const WINDOW: usize = 64
-const CUT_MASK: u64 = 0xfffff
 const LANES: usize = 16
 /** Bytes per row and per group of positions tested with one branch. */
 const GROUP: usize = 16
@@ -40,12 +42,14 @@ const GROUP: usize = 16
 const LONGEST_STRETCH: usize = 2048
 const SHORTEST_STRETCH: usize = 64
 
-/** Called once per memory, before `scan`. */
-export function prepare(): void {
+/** Called once per memory, before `scan`. `cutBits`, 13 to 20: how many low bits of a fingerprint are zero at a cut. */
+export function prepare(cutBits: u32): void {
   v128.store(HALF_MASK, i8x16.splat(0x0f))
   v128.store(SHIFTED_MASK, i8x16.splat(-8))
   v128.store(CARRIED_MASK, i8x16.splat(0x07))
-  v128.store(TESTED_MASK, i8x16.splat(0x7f))
+  // The first 13 bits are the whole of the second plane and five bits of the first.
+  v128.store(TESTED_MASK, i8x16.splat(<i8>((<u32>1 << (cutBits - 13)) - 1)))
+  store<u64>(CUT_MASK, (<u64>1 << cutBits) - 1)
 }
 
 /**
@@ -65,9 +69,10 @@ export function scan(from: usize, to: usize): i32 {
 }
 
 function scanAlone(from: usize, to: usize): i32 {
+  const cutMask = load<u64>(CUT_MASK)
   let hash: u64 = 0
   for (let at = from - WINDOW; at < from; at++) hash = ((hash << 8) | load<u8>(at)) ^ load<u64>(MODULUS + (<usize>(hash >> 45) << 3))
-  for (let at = from; (hash & CUT_MASK) != 0; at++) {
+  for (let at = from; (hash & cutMask) != 0; at++) {
     if (at == to) return -1
     const old = <usize>load<u8>(at - WINDOW)
     hash = ((hash << 8) | load<u8>(at)) ^ load<u64>(MODULUS + (<usize>(hash >> 45) << 3)) ^ load<u64>(OUTGOING + (old << 3))
@@ -114,7 +119,7 @@ function scanStretches(from: usize, stretch: usize): i32 {
       p2 = v128.xor(p1, plane(2, topLow, topHigh, oldLow, oldHigh))
       p1 = v128.xor(v128.xor(p0, v128.and(i16x8.shr_u(byte, 5), carried)), plane(1, topLow, topHigh, oldLow, oldHigh))
       p0 = v128.xor(v128.and(i16x8.shl(byte, 3), shifted), plane(0, topLow, topHigh, oldLow, oldHigh))
-      // Bits 3 to 22 of a plane stack are the low 20 of the fingerprint.
+      // Bits 3 to 22 of a plane stack are the low 20 of the fingerprint; fewer of them are tested when chunks are to be smaller.
       least = i8x16.min_u(least, v128.or(p1, v128.or(p0, v128.and(p2, tested7))))
     }
     if (offset < WINDOW || i8x16.all_true(least)) continue
