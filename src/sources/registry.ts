@@ -7,6 +7,8 @@ export type AnySourceKind = SourceKind<any>
 /** All sorts of sources, by type. Their code is loaded together, when a command works on what is configured. */
 const kinds: readonly (() => Promise<AnySourceKind>)[] = [
   async () => (await import('./files/index.ts')).filesKind,
+  async () => (await import('./config-files/index.ts')).configKind,
+  async () => (await import('./logs/index.ts')).logsKind,
   async () => (await import('./postgres/index.ts')).postgresKind,
   async () => (await import('./redis/index.ts')).redisKind,
 ]

@@ -1,0 +1,55 @@
+import { factsOf, findPaths, pathProblems } from '../files/paths.ts'
+import { noSecrets } from '../files/secret-names.ts'
+import type {
+  BackupJob,
+  Source,
+  SourceBackup,
+  SourceFacts,
+  SourceKind,
+  SourceProblem,
+  SourceServices,
+} from '../source.ts'
+import { backupLogs } from './backup.ts'
+import { examineLogs } from './doctor.ts'
+import { type LogsSettings, logsSettings } from './settings.ts'
+
+/** Logs of programs that go on writing and rotating them. */
+export const logsKind: SourceKind<LogsSettings> = {
+  type: 'logs',
+  summary: 'logs, as far back as a window reaches',
+  settings: logsSettings,
+  open: (name, settings, services) => new LogsSource(name, settings, services),
+}
+
+class LogsSource implements Source {
+  readonly name: string
+  readonly type = 'logs'
+  readonly #settings: LogsSettings
+  readonly #services: SourceServices
+
+  constructor(name: string, settings: LogsSettings, services: SourceServices) {
+    this.name = name
+    this.#settings = settings
+    this.#services = services
+  }
+
+  get paths(): readonly string[] {
+    return this.#settings.paths
+  }
+
+  async test(): Promise<SourceFacts> {
+    return factsOf(this.paths, findPaths(this.paths))
+  }
+
+  async examine(signal?: AbortSignal): Promise<readonly SourceProblem[]> {
+    const found = findPaths(this.paths)
+    return [
+      ...pathProblems(found, noSecrets),
+      ...(await examineLogs(this.#settings, found.present, this.#services.clock, signal)),
+    ]
+  }
+
+  async backup(job: BackupJob): Promise<SourceBackup> {
+    return await backupLogs(job, this.name, this.#settings)
+  }
+}
