@@ -79,9 +79,11 @@ class Check {
   constructor(server: string, required: readonly string[]) {
     this.#server = server
     this.#missing = new Set(required)
-    this.#reader = new RdbReader((entry) => {
-      this.fingerprint.add(entry)
-      if (this.#missing.size > 0) this.#missing.delete(fromUtf8(entry.key))
+    this.#reader = new RdbReader({
+      onEntry: (entry) => {
+        this.fingerprint.add(entry)
+        if (this.#missing.size > 0) this.#missing.delete(fromUtf8(entry.key))
+      },
     })
   }
 

@@ -1,3 +1,4 @@
+import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type {
   BackupJob,
   Source,
@@ -10,6 +11,7 @@ import type {
 import { backupServer } from './backup.ts'
 import { connect } from './connect.ts'
 import { describeServer, examineServer } from './doctor.ts'
+import { planRestore } from './restore/plan.ts'
 import { type RedisSettings, redisSettings } from './settings.ts'
 
 /** A Redis or Valkey server, with all its databases. */
@@ -43,6 +45,10 @@ class RedisSource implements Source {
 
   async examine(signal?: AbortSignal): Promise<readonly SourceProblem[]> {
     return await examineServer(() => connect(this.#settings, this.#services, signal))
+  }
+
+  async planRestore(job: RestoreJob): Promise<PlannedRestore> {
+    return await planRestore(job)
   }
 
   async backup(job: BackupJob): Promise<SourceBackup> {

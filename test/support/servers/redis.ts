@@ -212,7 +212,7 @@ export function readRdbFile(
   pieceBytes: number = bytes.length,
 ): { entries: RdbEntry[]; summary: RdbSummary } {
   const entries: RdbEntry[] = []
-  const reader = new RdbReader((entry) => entries.push(entry))
+  const reader = new RdbReader({ onEntry: (entry) => entries.push(entry) })
   for (let at = 0; at < bytes.length; at += pieceBytes) reader.push(bytes.slice(at, at + pieceBytes))
   return { entries, summary: reader.end() }
 }

@@ -275,7 +275,7 @@ describe('a reader of crafted files', () => {
     const piece = noise(5, 65_536)
     const length = (count: number): Buffer =>
       Buffer.of(0x80, count >> 24, (count >> 16) & 255, (count >> 8) & 255, count & 255)
-    const reader = new RdbReader(() => undefined)
+    const reader = new RdbReader({ onEntry: () => undefined })
     const before = process.memoryUsage().arrayBuffers
     let most = 0
     const push = (bytes: Uint8Array): void => {

@@ -1,8 +1,9 @@
-import { systemErrorCode } from '../../../lib/errors.ts'
+import { HoldfastError, isHoldfastError, systemErrorCode } from '../../../lib/errors.ts'
+import { keyText } from '../key-text.ts'
 import { Crc64 } from './crc64.ts'
 import { damaged, unknownFormat } from './damage.ts'
 import { DigestSum, Message } from './digest.ts'
-import type { RdbEntry } from './entry.ts'
+import type { RdbEntry, RdbKey } from './entry.ts'
 import { type Content, RdbInput, type Waiting } from './input.ts'
 import { readModuleParts } from './module.ts'
 import { type RdbDialect, ValueReader } from './values.ts'
@@ -21,7 +22,21 @@ export interface RdbSummary {
   readonly functions: { readonly libraries: number; readonly sum: string }
 }
 
-const OPCODE = {
+/** Takes what a file holds, in its order. */
+export interface RdbObserver {
+  /** A key, before its value has been read. */
+  onKey?(key: RdbKey): void
+  onEntry(entry: RdbEntry): void
+  /** What the file says of itself, as far as it is short. */
+  onAux?(name: Buffer, value: Buffer): void
+  /** The code of a library of functions. */
+  onLibrary?(code: Buffer): void
+  /** Data that a module keeps outside of keys. */
+  onModuleData?(): void
+}
+
+/** What begins each part of a file that is no key (rdb.h). */
+export const OPCODE = {
   slotInfo: 244,
   function: 245,
   moduleAux: 247,
@@ -35,8 +50,8 @@ const OPCODE = {
   end: 255,
 } as const
 
+export const CHECKSUM_BYTES = 8
 const HEADER_BYTES = 9
-const CHECKSUM_BYTES = 8
 const versions: Readonly<Record<RdbDialect, readonly [number, number]>> = { redis: [5, 12], valkey: [80, 80] }
 /** Redis writes about ten; what comes beyond is read and forgotten. */
 const MAX_AUX_FIELDS = 64
@@ -49,16 +64,18 @@ const FUNCTION_KIND = 33
  */
 export class RdbReader {
   readonly #input = new RdbInput()
-  readonly #onEntry: (entry: RdbEntry) => void
+  readonly #observer: RdbObserver
   readonly #crc = new Crc64()
   /** The last bytes that came: they are the checksum unless more follow. */
   #tail: Uint8Array = new Uint8Array(0)
   #bytes = 0
   readonly #steps: Waiting<void>
+  /** Whose value is being read. */
+  #key: RdbKey | undefined
   #summary: Omit<RdbSummary, 'bytes' | 'checksum'> | undefined
 
-  constructor(onEntry: (entry: RdbEntry) => void) {
-    this.#onEntry = onEntry
+  constructor(observer: RdbObserver) {
+    this.#observer = observer
     this.#steps = this.#read()
   }
 
@@ -73,7 +90,7 @@ export class RdbReader {
 
   /** All has come. @throws HoldfastError as `push` */
   end(): RdbSummary {
-    if (this.#summary === undefined) throw damaged(this.#bytes, 'it ends here, and is not whole')
+    if (this.#summary === undefined) throw this.#within(damaged(this.#bytes, 'it ends here, and is not whole'))
     const stored = Buffer.from(this.#tail).readBigUInt64LE()
     if (stored !== 0n && stored !== this.#crc.value)
       throw damaged(
@@ -89,11 +106,19 @@ export class RdbReader {
     } catch (error) {
       // Buffer methods refuse to read what is not there: where no check of ours came first.
       if (systemErrorCode(error) === 'ERR_OUT_OF_RANGE')
-        throw damaged(this.#input.offset, 'a number reaches beyond its end')
-      throw error
+        throw this.#within(damaged(this.#input.offset, 'a number reaches beyond its end'))
+      throw isHoldfastError(error) ? this.#within(error) : error
     }
     if (this.#summary !== undefined && this.#input.available > 0)
       throw damaged(this.#input.offset, 'more follows its end')
+  }
+
+  /** The error with the key in which it happened. */
+  #within(error: HoldfastError): HoldfastError {
+    if (this.#key === undefined) return error
+    const { db, key } = this.#key
+    const { code, message, hint = '', context } = error
+    return new HoldfastError(code, `${message}, in key ${keyText(key)} of database ${db}`, { hint, context })
   }
 
   #checksum(chunk: Uint8Array): void {
@@ -114,15 +139,20 @@ export class RdbReader {
     let libraries = 0
     let db = 0
     let expiresAt: bigint | undefined
+    let frequency: number | undefined
+    let idleSeconds: bigint | undefined
+    const observer = this.#observer
     for (;;) {
       const offset = input.offset
       const code = yield* input.byte()
       if (code < OPCODE.slotInfo) {
-        const key = Buffer.from(input.tryString() ?? (yield* input.whole()))
-        const start = input.offset
+        const name = Buffer.from(input.tryString() ?? (yield* input.whole()))
+        const key = { db, key: name, expiresAt, frequency, idleSeconds, code, start: input.offset }
+        this.#key = key
+        observer.onKey?.(key)
         const value = yield* values.read(code)
-        this.#onEntry({ ...value, db, key, expiresAt, code, start, end: input.offset })
-        expiresAt = undefined
+        observer.onEntry({ ...value, ...key, end: input.offset })
+        this.#key = expiresAt = frequency = idleSeconds = undefined
         continue
       }
       switch (code) {
@@ -133,10 +163,10 @@ export class RdbReader {
           expiresAt = BigInt((yield* input.take(4)).readInt32LE()) * 1000n
           break
         case OPCODE.frequency:
-          yield* input.byte()
+          frequency = yield* input.byte()
           break
         case OPCODE.idle:
-          yield* input.unsigned()
+          idleSeconds = yield* input.unsigned()
           break
         case OPCODE.select:
           db = yield* input.length()
@@ -152,19 +182,21 @@ export class RdbReader {
         case OPCODE.aux: {
           const name = yield* input.string()
           const value = yield* input.string()
-          if (aux.size < MAX_AUX_FIELDS && isShort(name) && isShort(value)) aux.set(name.toString(), value.toString())
+          if (aux.size < MAX_AUX_FIELDS && isShort(name) && isShort(value)) {
+            aux.set(name.toString(), value.toString())
+            observer.onAux?.(name, value)
+          }
           break
         }
-        case OPCODE.function:
-          functions.add(
-            message
-              .start(FUNCTION_KIND)
-              .content(yield* input.string())
-              .digest(),
-          )
+        case OPCODE.function: {
+          const library = yield* input.whole()
+          functions.add(message.start(FUNCTION_KIND).content(library).digest())
+          observer.onLibrary?.(library)
           libraries++
           break
+        }
         case OPCODE.moduleAux:
+          observer.onModuleData?.()
           yield* input.unsigned()
           yield* readModuleParts(input)
           break
@@ -193,7 +225,7 @@ export class RdbReader {
 /** The keys of an RDB file, in its order, and in the end what it is. @throws HoldfastError as RdbReader */
 export async function* readRdb(input: AsyncIterable<Uint8Array>): AsyncGenerator<RdbEntry, RdbSummary, undefined> {
   let entries: RdbEntry[] = []
-  const reader = new RdbReader((entry) => entries.push(entry))
+  const reader = new RdbReader({ onEntry: (entry) => entries.push(entry) })
   for await (const chunk of input) {
     reader.push(chunk)
     yield* entries

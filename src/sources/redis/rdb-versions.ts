@@ -1,0 +1,54 @@
+import type { RdbDialect } from './rdb/values.ts'
+import { type ServerFacts, versionNumbers } from './server.ts'
+
+/** What RDB files are written as. */
+export interface RdbFormat {
+  readonly dialect: RdbDialect
+  readonly version: number
+}
+
+type Release = Pick<ServerFacts, 'kind' | 'version'>
+
+/** The newest format each release of Redis knows (RDB_VERSION in rdb.h), newest first. */
+const redisFormats: readonly (readonly [major: number, minor: number, format: number])[] = [
+  [7, 4, 12],
+  [7, 2, 11],
+  [7, 0, 10],
+  [5, 0, 9],
+]
+
+/** The newest format of Redis that Valkey knows: it has gone its own way since. */
+const VALKEY_REDIS_FORMAT = 11
+const VALKEY_FORMAT = 80
+const FIRST_VALKEY_WITH_OWN_FORMAT = 9
+
+/** The newest RDB version of Redis itself that a server reads; all older ones it reads as well. */
+export function newestRedisFormat({ kind, version }: Release): number {
+  if (kind === 'valkey') return VALKEY_REDIS_FORMAT
+  const [major, minor] = versionNumbers(version)
+  return redisFormats.find(([a, b]) => major > a || (major === a && minor >= b))?.[2] ?? 8
+}
+
+/**
+ * Whether a server loads a file. One that does not and is told to replicate it has thrown its own data away by then.
+ * Measured with Redis 7.0 and 8.0 and Valkey 9.1; others by their sources.
+ */
+export function reads(server: Release, { dialect, version }: RdbFormat): boolean {
+  if (dialect === 'redis') return version <= newestRedisFormat(server)
+  return (
+    server.kind === 'valkey' &&
+    versionNumbers(server.version)[0] >= FIRST_VALKEY_WITH_OWN_FORMAT &&
+    version <= VALKEY_FORMAT
+  )
+}
+
+/** `RDB version 12 of Redis`. */
+export const formatText = ({ dialect, version }: RdbFormat): string =>
+  `RDB version ${version} of ${dialect === 'redis' ? 'Redis' : 'Valkey'}`
+
+/** Which servers read a format, for people. */
+export function readersOf({ dialect, version }: RdbFormat): string {
+  if (dialect === 'valkey') return `Valkey ${FIRST_VALKEY_WITH_OWN_FORMAT} or later`
+  const [major, minor] = redisFormats.findLast(([, , format]) => format >= version) ?? redisFormats[0]!
+  return `Redis ${major}.${minor} or later${version <= VALKEY_REDIS_FORMAT ? ', or Valkey' : ''}`
+}

@@ -1,0 +1,83 @@
+import type { ZodType } from 'zod'
+import type { Repository } from '../../engine/repository/repository.ts'
+import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts'
+import { type Node, textToByteString } from '../../engine/repository/tree/node.ts'
+import { fileContent, findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
+import { fromUtf8 } from '../../lib/bytes.ts'
+import { HoldfastError } from '../../lib/errors.ts'
+import { shortId } from '../../lib/id.ts'
+import { type RedisManifest, redisManifest } from './manifest.ts'
+import { type ServerRecord, serverRecord } from './server-record.ts'
+
+/** A snapshot of a server, opened. */
+export interface RedisSnapshot {
+  /** As in messages: `snapshot 1a2b3c4d`. */
+  readonly name: string
+  readonly manifest: RedisManifest
+  readonly record: ServerRecord
+  /** Size of its RDB file, which the manifest may contradict. */
+  readonly bytes: number
+  /** The RDB file; it can be read as often as need be. */
+  rdb(signal?: AbortSignal): AsyncIterable<Uint8Array>
+}
+
+const MAX_JSON_BYTES = 32 * 1024 * 1024
+
+/**
+ * Opens what a backup of this sort of source has stored.
+ * @throws HoldfastError HF_PATH_NOT_FOUND when it is another sort of snapshot or lacks a file, HF_DATA_DAMAGED for a manifest that is none
+ */
+export async function openSnapshot(
+  repository: Repository,
+  snapshot: StoredSnapshot,
+  signal?: AbortSignal,
+): Promise<RedisSnapshot> {
+  const name = `snapshot ${shortId(snapshot.id)}`
+  const root = rootOf(snapshot)
+  const [path, ...others] = snapshot.paths
+  if (path === undefined || others.length > 0 || !/^\/[^/]+$/.test(path))
+    throw new HoldfastError(
+      'HF_PATH_NOT_FOUND',
+      `${name} is not of a Redis server: it is of ${snapshot.paths.join(', ')}`,
+      {
+        hint: '"holdfast snapshots" shows what each is of',
+      },
+    )
+  const file = async (relative: string): Promise<Node> => {
+    const found = await findDumpSource(repository, root, textToByteString(`${path}/${relative}`), signal)
+    if (found.kind === 'file') return found.node
+    throw new HoldfastError('HF_PATH_NOT_FOUND', `${path}/${relative} of ${name} is a folder`)
+  }
+  const json = async <T>(relative: string, schema: ZodType<T>): Promise<T> => {
+    const node = await file(relative)
+    const refuse = (what: string): HoldfastError =>
+      new HoldfastError('HF_DATA_DAMAGED', `${path}/${relative} of ${name} ${what}`, {
+        hint: 'it was written by another program or a newer Holdfast, or is damaged: "holdfast check --read-data" tells',
+      })
+    if (node.size > MAX_JSON_BYTES) throw refuse(`has ${node.size} bytes`)
+    const pieces: Uint8Array[] = []
+    for await (const piece of fileContent(repository, node, signal)) pieces.push(piece)
+    const parsed = schema.safeParse(parseJson(fromUtf8(Buffer.concat(pieces))))
+    if (!parsed.success)
+      throw refuse(`is not what it should be: ${parsed.error.issues[0]!.path.join('.') || 'no JSON'}`)
+    return parsed.data
+  }
+  const manifest = await json('.holdfast/manifest.json', redisManifest)
+  const record = await json('.holdfast/server.json', serverRecord)
+  const rdb = await file('data/dump.rdb')
+  return {
+    name,
+    manifest,
+    record,
+    bytes: Number(rdb.size),
+    rdb: (readSignal = signal) => fileContent(repository, rdb, readSignal),
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,67 @@
+import type { RdbKey } from './rdb/entry.ts'
+import type { RdbSummary } from './rdb/reader.ts'
+import { RdbSplitter } from './rdb/splitter.ts'
+import type { Selection } from './selection.ts'
+
+/** What a selection of an RDB file comes to. */
+export interface Survey {
+  readonly summary: RdbSummary
+  readonly keys: number
+  /** Keys and values as they are stored. */
+  readonly bytes: number
+  /** Keys of each database of the target. */
+  readonly databases: ReadonlyMap<number, number>
+  /** Databases of the snapshot of which several have selected keys and would become one. */
+  readonly merged: readonly (readonly number[])[]
+  /** Lengths of the values that are too long to be held, by where they begin. */
+  readonly longValues: ReadonlyMap<number, number>
+  /** The first selected key of each number of a type. */
+  readonly codes: ReadonlyMap<number, Pick<RdbKey, 'db' | 'key'>>
+  /** Names of modules that selected values belong to. */
+  readonly modules: ReadonlySet<string>
+  readonly libraries: number
+  /** Whether modules keep data outside of keys. */
+  readonly hasModuleData: boolean
+}
+
+/** Longer values are not held in memory when they are sent on their own. */
+export const LONG_VALUE_BYTES: number = 1024 * 1024
+
+/** Reads a whole file, and checks it. @throws HoldfastError as RdbReader */
+export async function survey(input: AsyncIterable<Uint8Array>, selection: Selection): Promise<Survey> {
+  let keys = 0
+  let bytes = 0
+  let libraries = 0
+  let hasModuleData = false
+  const databases = new Map<number, number>()
+  const origins = new Map<number, Set<number>>()
+  const longValues = new Map<number, number>()
+  const codes = new Map<number, Pick<RdbKey, 'db' | 'key'>>()
+  const modules = new Set<string>()
+  const splitter = new RdbSplitter({
+    onKey: ({ key }) => selection.wants(key),
+    onValue: () => undefined,
+    onEntry: ({ db, key, code, module, start, end }) => {
+      keys++
+      const target = selection.databaseOf(db)
+      databases.set(target, (databases.get(target) ?? 0) + 1)
+      const from = origins.get(target)
+      if (from === undefined) origins.set(target, new Set([db]))
+      else from.add(db)
+      bytes += end - start + key.length
+      if (end - start > LONG_VALUE_BYTES) longValues.set(start, end - start)
+      if (!codes.has(code)) codes.set(code, { db, key })
+      if (module !== undefined) modules.add(module)
+    },
+    onLibrary: () => {
+      if (selection.hasFunctions) libraries++
+    },
+    onModuleData: () => {
+      hasModuleData = true
+    },
+  })
+  for await (const chunk of input) splitter.push(chunk)
+  const summary = splitter.end()
+  const merged = [...origins.values()].filter(({ size }) => size > 1).map((from) => [...from])
+  return { summary, keys, bytes, databases, merged, longValues, codes, modules, libraries, hasModuleData }
+}
