@@ -16,6 +16,8 @@ import {
 import { HoldfastError } from '../../lib/errors.ts'
 import { backupEntries } from './entries-backup.ts'
 import type { EntryAttributes, EntrySink } from './entry-tree.ts'
+import { hexIds } from './hex-ids.ts'
+import { StreamDigester } from './stream-digest.ts'
 
 const MIB = 1024 * 1024
 const attributes: EntryAttributes = {
@@ -51,6 +53,30 @@ describe('a backup of entries', () => {
     expect(node.size).toBe(bytes.length)
     expect((await contentOf(repository, node)).equals(bytes)).toBe(true)
     expect(summary).toMatchObject({ filesNew: 1, dirsNew: 3, dataBlobs: expected.length })
+  })
+
+  test('joins parts that were read at the same time, and says the same blobs of a stream without storing it', async () => {
+    const repository = await memoryRepository()
+    const rule = { kind: 'content', averageBytes: 64 * 1024 } as const
+    const parts = [noise(5, 3 * MIB + 1), noise(6, 700_001), new Uint8Array(0)]
+    const { tree, summary } = await backupEntries(repository, {
+      ...plainOptions(repository),
+      paths: ['/shop'],
+      write: async (entries) => {
+        const read = await Promise.all(parts.map((bytes) => entries.part(inPieces(bytes), rule)))
+        const saved = await Promise.all(read.map((part) => part.saved))
+        entries.joinedFile('/shop/data/table.dat', attributes, saved)
+      },
+    })
+    const node = (await nodesOf(repository, tree)).get('/shop/data/table.dat')!
+    expect((await contentOf(repository, node)).equals(Buffer.concat(parts))).toBe(true)
+    expect(summary).toMatchObject({ filesNew: 1, dataBlobs: node.content!.length })
+    expect(node.content!.length).toBeGreaterThan(25)
+    const digester = new StreamDigester(repository.config.chunkerPolynomial)
+    const digests = []
+    for (const bytes of parts) digests.push(await digester.digest(inPieces(bytes, 65_537), rule))
+    expect(digests.flatMap(({ ids }) => hexIds(ids))).toEqual(node.content)
+    expect(digests.map(({ size }) => size)).toEqual(parts.map(({ length }) => length))
   })
 
   test('takes several files at the same time, empty ones, and blobs that are there already', async () => {

@@ -14,9 +14,9 @@ import {
 } from '../repository/tree/node.ts'
 import { TreeLoader } from '../repository/tree-loader.ts'
 import type { Archiver } from './archiver.ts'
-import { hexIds } from './hex-ids.ts'
+import { hexIds, idBytes } from './hex-ids.ts'
 import type { NewData } from './saver/messages.ts'
-import type { CutRule, StreamSaver } from './stream-saver.ts'
+import type { CutRule, FilePart, SavedStream, StreamSaver } from './stream-saver.ts'
 import { joinPath } from './target-tree.ts'
 
 /** Attributes of an entry that does not come from this machine's files. */
@@ -40,8 +40,21 @@ export interface EntrySink {
   symlink(path: ByteString, target: ByteString, attributes: EntryAttributes): void
   /** Resolves when `input` is read. Several files may be written at the same time. */
   file(path: ByteString, attributes: EntryAttributes, input: AsyncIterable<Uint8Array>, rule: CutRule): Promise<void>
+  /**
+   * Saves bytes that become part of a file. Resolves when `input` is read, `saved` when it is known what they came to, at the latest after
+   * `flush`.
+   */
+  part(input: AsyncIterable<Uint8Array>, rule: CutRule): Promise<{ readonly saved: Promise<SavedStream> }>
+  /** Has saved what waits for more. */
+  flush(): void
+  /** A file that consists of parts, one behind the other: they may have been read at the same time. */
+  joinedFile(path: ByteString, attributes: EntryAttributes, parts: readonly SavedStream[]): void
   /** A file whose blobs are in the repository already. */
   storedFile(path: ByteString, attributes: EntryAttributes, content: readonly Id[], size: number): void
+  /** A file of stored blobs and new ones. Resolves when `parts` is read. */
+  patchedFile(path: ByteString, attributes: EntryAttributes, parts: AsyncIterable<FilePart>): Promise<void>
+  /** Forgets all entries, to begin anew. Blobs that were saved for them need not be saved again. No file may be under way. */
+  clear(): void
 }
 
 interface Directory {
@@ -52,7 +65,8 @@ interface Directory {
 
 /** Anything but a directory. */
 interface Leaf {
-  readonly node: Promise<Node> | Node
+  /** Made when its directory is: ids take three times the memory in a node. */
+  readonly node: () => Promise<Node> | Node
   readonly added: NewData
 }
 
@@ -68,7 +82,7 @@ export class EntryTree implements EntrySink {
   readonly #archiver: Archiver
   readonly #streams: StreamSaver
   readonly #unnamed: EntryAttributes
-  readonly #root: Directory
+  #root: Directory
 
   /** `unnamed`: attributes of directories that only lead to others. */
   constructor(archiver: Archiver, streams: StreamSaver, unnamed: EntryAttributes) {
@@ -93,7 +107,7 @@ export class EntryTree implements EntrySink {
   symlink(path: ByteString, target: ByteString, attributes: EntryAttributes): void {
     const name = nameOf(path)
     const node = createNode({ ...common(name, attributes, S_IFLNK), type: 'symlink', linkTarget: target })
-    this.#addLeaf(path, { node, added: noData() })
+    this.#addLeaf(path, { node: () => node, added: noData() })
   }
 
   async file(
@@ -102,25 +116,41 @@ export class EntryTree implements EntrySink {
     input: AsyncIterable<Uint8Array>,
     rule: CutRule,
   ): Promise<void> {
+    await this.#savedFile(path, attributes, () => this.#streams.save(input, rule))
+  }
+
+  async patchedFile(path: ByteString, attributes: EntryAttributes, parts: AsyncIterable<FilePart>): Promise<void> {
+    await this.#savedFile(path, attributes, () => this.#streams.saveParts(parts))
+  }
+
+  async part(input: AsyncIterable<Uint8Array>, rule: CutRule): Promise<{ readonly saved: Promise<SavedStream> }> {
+    return await this.#streams.save(input, rule)
+  }
+
+  flush(): void {
+    this.#streams.flush()
+  }
+
+  joinedFile(path: ByteString, attributes: EntryAttributes, parts: readonly SavedStream[]): void {
     const added = noData()
-    const { promise: node, resolve, reject } = Promise.withResolvers<Node>()
-    node.catch(() => undefined)
-    // Before it is read: a name that is refused must not cost a gigabyte.
-    this.#addLeaf(path, { node, added })
-    try {
-      const { saved } = await this.#streams.save(input, rule)
-      saved.then((stream) => {
-        Object.assign(added, stream.added)
-        resolve(fileNode(path, attributes, hexIds(stream.ids), stream.size))
-      }, reject)
-    } catch (error) {
-      reject(error)
-      throw error
+    let size = 0
+    for (const part of parts) {
+      size += part.size
+      added.newBlobs += part.added.newBlobs
+      added.newBytes += part.added.newBytes
+      added.storedBytes += part.added.storedBytes
     }
+    const ids = Buffer.concat(parts.map((part) => part.ids))
+    this.#addLeaf(path, { node: () => fileNode(path, attributes, hexIds(ids), size), added })
   }
 
   storedFile(path: ByteString, attributes: EntryAttributes, content: readonly Id[], size: number): void {
-    this.#addLeaf(path, { node: fileNode(path, attributes, content, size), added: noData() })
+    const ids = idBytes(content)
+    this.#addLeaf(path, { node: () => fileNode(path, attributes, hexIds(ids), size), added: noData() })
+  }
+
+  clear(): void {
+    this.#root = this.#newDirectory()
   }
 
   /** Saves all trees and returns the root, when all content is saved. Counts entries against those of the snapshot before. */
@@ -138,6 +168,32 @@ export class EntryTree implements EntrySink {
     }
   }
 
+  async #savedFile(
+    path: ByteString,
+    attributes: EntryAttributes,
+    save: () => Promise<{ readonly saved: Promise<SavedStream> }>,
+  ): Promise<void> {
+    const added = noData()
+    const { promise, resolve, reject } = Promise.withResolvers<SavedStream>()
+    promise.catch(() => undefined)
+    const node = async (): Promise<Node> => {
+      const { ids, size } = await promise
+      return fileNode(path, attributes, hexIds(ids), size)
+    }
+    // Before it is read: a name that is refused must not cost a gigabyte.
+    this.#addLeaf(path, { node, added })
+    try {
+      const { saved } = await save()
+      saved.then((stream) => {
+        Object.assign(added, stream.added)
+        resolve(stream)
+      }, reject)
+    } catch (error) {
+      reject(error)
+      throw error
+    }
+  }
+
   async #nodesOf(
     path: ByteString,
     directory: Directory,
@@ -152,7 +208,7 @@ export class EntryTree implements EntrySink {
     for (const [name, child] of [...directory.children].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const before = previous.get(name)
       if (!('children' in child)) {
-        const node = await child.node
+        const node = await child.node()
         nodes.push(node)
         if (node.type === 'file') {
           const change = before?.type !== 'file' ? 'new' : sameFile(before, node) ? 'unmodified' : 'changed'

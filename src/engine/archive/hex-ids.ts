@@ -7,3 +7,6 @@ export function hexIds(ids: Uint8Array): Id[] {
   for (let at = 0; at < hex.length; at += 64) list.push(hex.slice(at, at + 64))
   return list
 }
+
+/** The reverse: 32 bytes for each id. */
+export const idBytes = (ids: readonly Id[]): Uint8Array => Buffer.from(ids.join(''), 'hex')

@@ -1,20 +1,14 @@
 import type { Id } from '../../lib/id.ts'
-import { PackWindows } from './pack-windows.ts'
+import { BlobLoader } from './blob-loader.ts'
 import type { Repository } from './repository.ts'
 import { decodeTree, type Tree } from './tree/decode-tree.ts'
 
-/**
- * Loads trees one after the other, as walks need them. From a repository on this machine it reads synchronously from packs it keeps open, in pieces larger than a blob,
- * which for small blobs is many times faster than a promise each. Close it after use.
- */
+/** Loads trees one after the other, as walks need them. Close it after use. */
 export class TreeLoader {
-  readonly #repository: Repository
-  readonly #packs: PackWindows | undefined
+  readonly #blobs: BlobLoader
 
   constructor(repository: Repository) {
-    this.#repository = repository
-    const { directory } = repository.storage.properties
-    this.#packs = directory && new PackWindows(directory.path)
+    this.#blobs = new BlobLoader(repository, 'tree')
   }
 
   /** @throws HoldfastError HF_BLOB_NOT_FOUND, HF_PACK_DAMAGED, HF_TREE_INVALID, storage errors */
@@ -24,7 +18,7 @@ export class TreeLoader {
 
   /** As `load`, the bytes of the tree blob. */
   async loadBytes(id: Id, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.loadBytesAtHand(id) ?? (await this.#repository.loadBlob('tree', id, signal))
+    return await this.#blobs.load(id, signal)
   }
 
   /** The tree if it can be had without waiting and is intact; otherwise undefined, and `load` may still find it elsewhere. */
@@ -35,16 +29,10 @@ export class TreeLoader {
 
   /** As `loadAtHand`, the bytes of the tree blob. */
   loadBytesAtHand(id: Id): Uint8Array | undefined {
-    const location = this.#repository.index.find('tree', id)
-    if (!location || !this.#packs) return undefined
-    try {
-      return this.#repository.openBlob('tree', id, location, this.#packs.read(location))
-    } catch {
-      return undefined
-    }
+    return this.#blobs.loadAtHand(id)
   }
 
   close(): void {
-    this.#packs?.close()
+    this.#blobs.close()
   }
 }

@@ -71,6 +71,12 @@ export interface SavedContent extends Readonly<NewData> {
   readonly ids: Uint8Array
 }
 
+/** As `SavedContent`, and what each blob costs. */
+export interface SavedBlobs extends SavedContent {
+  /** Bytes each takes in its pack; 0 for one that was known. */
+  readonly stored: Uint32Array
+}
+
 /** What is out of the ordinary about one file of a batch. */
 export interface FileRemark {
   /** Which file of the batch. */
@@ -91,7 +97,7 @@ export type SaverResult =
       readonly content: SavedContent
     }
   | { readonly kind: 'segment'; readonly content: SavedContent; readonly bytes: number }
-  | { readonly kind: 'cut'; readonly content: SavedContent }
+  | { readonly kind: 'cut'; readonly content: SavedBlobs }
   | { readonly kind: 'adopt' }
   | { readonly kind: 'finish'; readonly bytes: Uint8Array; readonly rows: Uint8Array }
 

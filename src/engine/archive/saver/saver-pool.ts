@@ -11,6 +11,7 @@ import type {
   DataRange,
   FileTask,
   NewData,
+  SavedBlobs,
   SavedContent,
   SaverData,
   SaverNotice,
@@ -146,7 +147,7 @@ export class SaverPool {
    * Saves bytes that were cut elsewhere (a stream) as blobs that end at `ends`, ascending, the last at the end of `bytes`. `bytes` must lie in
    * shared memory and stay as they are until this resolves.
    */
-  async saveCut(bytes: Uint8Array, ends: Uint32Array): Promise<SavedContent> {
+  async saveCut(bytes: Uint8Array, ends: Uint32Array): Promise<SavedBlobs> {
     if (this.#pool.pending > 0) this.#useAllThreads()
     if (this.#writer.claimed.data.grow()) this.#adopt()
     const result = await this.#pool.run({ kind: 'cut', bytes, ends })

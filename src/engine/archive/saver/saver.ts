@@ -149,8 +149,10 @@ export class Saver {
       chunks.push({ start, end, added: noData() })
       start = end
     }
+    const each = chunks.map(({ added }) => added)
     this.#saveChunks(chunks, bytes)
-    return { kind: 'cut', content: this.#takeContent() }
+    const stored = Uint32Array.from(each, ({ storedBytes }) => storedBytes)
+    return { kind: 'cut', content: { ...this.#takeContent(), stored } }
   }
 
   /** Hands over the pack in the making. */
