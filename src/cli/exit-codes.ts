@@ -25,7 +25,7 @@ export const exitCodes: readonly ExitCode[] = [
       'Done in part: some files could not be read (a snapshot of the others was made), or some snapshots could not be removed.',
     families: both,
   },
-  { code: 4, meaning: 'A verification failed.', families: ['configured'] },
+  { code: 4, meaning: 'A verification failed, or could not prove what was asked.', families: ['configured'] },
   { code: 5, meaning: 'Somebody has to approve this first.', families: ['configured'] },
   { code: 10, meaning: 'There is no repository at this place.', families: both },
   { code: 11, meaning: 'The repository is locked by another process.', families: both },
@@ -36,6 +36,7 @@ export const exitCodes: readonly ExitCode[] = [
 
 const byError: Readonly<Partial<Record<ErrorCode, number>>> = {
   HF_INCOMPLETE: 3,
+  HF_VERIFICATION_FAILED: 4,
   HF_REPO_NOT_FOUND: 10,
   HF_REPO_LOCKED: 11,
   HF_KEY_WRONG_PASSWORD: 12,

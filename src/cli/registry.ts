@@ -234,6 +234,17 @@ export const registry: Registry = {
       ],
     },
     {
+      name: 'restore',
+      summary: 'Restores of configured sources',
+      verbs: [
+        {
+          name: 'run',
+          describe: async () => (await import('./descriptions/restore-run.ts')).restoreRunDescription,
+          load: async () => (await import('./commands/restore-run.ts')).restoreRunCommand,
+        },
+      ],
+    },
+    {
       name: 'source',
       summary: 'What is protected',
       verbs: [
@@ -251,6 +262,17 @@ export const registry: Registry = {
           name: 'test',
           describe: async () => (await import('./descriptions/source.ts')).sourceTestDescription,
           load: async () => (await import('./commands/source-test.ts')).sourceTestCommand,
+        },
+      ],
+    },
+    {
+      name: 'verify',
+      summary: 'Proofs of snapshots',
+      verbs: [
+        {
+          name: 'run',
+          describe: async () => (await import('./descriptions/verify-run.ts')).verifyRunDescription,
+          load: async () => (await import('./commands/verify-run.ts')).verifyRunCommand,
         },
       ],
     },

@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { parseExpectation } from './expectation.ts'
 
 interface AssertionBase {
   readonly name: string
-  /** An expression over the result: `value > 0`. */
+  /** A CEL expression over the result, which `parseExpectation` reads: `value > 0`. */
   readonly expect: string
 }
 
@@ -61,6 +62,11 @@ export const assertion: z.ZodType<Assertion> = writtenAssertion.transform((writt
   if (only === undefined || found.length > 1) {
     refuse('must have exactly one of sql, aggregate, command, file')
     return z.NEVER
+  }
+  try {
+    parseExpectation(expect)
+  } catch (error) {
+    refuse(`is no expression over value, rows and now: ${(error as Error).message}`, ['expect'])
   }
   if (database !== undefined && only.kind !== 'sql' && only.kind !== 'aggregate')
     refuse('goes with sql or aggregate only', ['database'])

@@ -122,10 +122,10 @@ describe('what a configuration may hold besides', () => {
     const { assertions } = await loadText(`${repository}sources: { web: { type: files, paths: [/srv] } }
 assertions:
   web:
-    - { name: a, sql: select 1, expect: value = 1 }
-    - { name: b, aggregate: [{ $count: n }], database: shop, collection: orders, expect: n > 1 }
+    - { name: a, sql: select 1, expect: value == 1 }
+    - { name: b, aggregate: [{ $count: n }], database: shop, collection: orders, expect: "rows[0].n > 1" }
     - { name: c, command: [DBSIZE], expect: value > 1 }
-    - { name: d, file: srv/index.html, expect: size > 1 }
+    - { name: d, file: srv/index.html, expect: size(rows) > 1 }
 `)
     expect(assertions.get('web')!.map(({ kind }) => kind)).toEqual(['sql', 'aggregate', 'command', 'file'])
   })

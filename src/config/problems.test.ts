@@ -125,23 +125,28 @@ describe('each mistake is named with its line, its column and what is right', ()
     ],
     [
       'an assertion without question',
-      `${base}sources:\n  ${web}\nassertions:\n  web: [{ name: a, expect: b }]\n`,
+      `${base}sources:\n  ${web}\nassertions:\n  web: [{ name: a, expect: value > 0 }]\n`,
       '7:9: assertions.web[0] must have exactly one of sql, aggregate, command, file',
     ],
     [
       'an assertion with two questions',
-      `${base}sources:\n  ${web}\nassertions:\n  web: [{ name: a, expect: b, sql: c, file: d }]\n`,
+      `${base}sources:\n  ${web}\nassertions:\n  web: [{ name: a, expect: value > 0, sql: c, file: d }]\n`,
       '7:9: assertions.web[0] must have exactly one of sql, aggregate, command, file',
     ],
     [
       'a database of a command',
-      `${base}sources:\n  ${web}\nassertions:\n  web: [{ name: a, expect: b, command: [c], database: d }]\n`,
-      '7:55: assertions.web[0].database goes with sql or aggregate only',
+      `${base}sources:\n  ${web}\nassertions:\n  web: [{ name: a, expect: value > 0, command: [c], database: d }]\n`,
+      '7:63: assertions.web[0].database goes with sql or aggregate only',
+    ],
+    [
+      'an assertion that expects no expression',
+      `${base}sources:\n  ${web}\nassertions:\n  web: [{ name: a, expect: count > 0, sql: c }]\n`,
+      '7:28: assertions.web[0].expect is no expression over value, rows and now: Unknown variable: count',
     ],
     [
       'two assertions of one name',
-      `${base}sources:\n  ${web}\nassertions:\n  web: [{ name: a, expect: b, sql: c }, { name: a, expect: b, sql: c }]\n`,
-      '7:49: the name "a" is here a second time',
+      `${base}sources:\n  ${web}\nassertions:\n  web: [{ name: a, expect: value > 0, sql: c }, { name: a, expect: value > 0, sql: c }]\n`,
+      '7:57: the name "a" is here a second time',
     ],
     [
       'a hook that is a shell line',

@@ -5,6 +5,7 @@ import { isHoldfastError } from '../../lib/errors.ts'
 import { randomBytes } from '../../lib/random.ts'
 import type { Command } from '../command.ts'
 import { type Configured, chooseSources, loadConfigured } from '../configured/load.ts'
+import { byRepository, inEachRepository } from '../configured/repositories.ts'
 import type { CommandContext } from '../context.ts'
 import { type BackupRunOptions, backupRunDescription } from '../descriptions/backup-run.ts'
 import { RunReport } from '../output/run-report.ts'
@@ -19,18 +20,10 @@ export const backupRunCommand: Command<BackupRunOptions> = {
     const sources = chooseSources(configured.configuration, names)
     const run = toHex(randomBytes(8))
     const results: SourceResult[] = []
-    let unopened: unknown
     const groups = byRepository(sources)
-    for (const [repository, group] of groups) {
-      try {
-        results.push(...(await backUpInto(context, configured, repository, group, { ...options, run })))
-      } catch (error) {
-        // A repository that cannot be had does not stop the others, where there are others.
-        if (groups.size === 1 || !isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
-        output.warn(`repository ${repository}: ${error.message}${error.hint === undefined ? '' : `\n  ${error.hint}`}`)
-        unopened ??= error
-      }
-    }
+    const unopened = await inEachRepository(context, [...groups.keys()], async (repository) => {
+      results.push(...(await backUpInto(context, configured, repository, groups.get(repository)!, { ...options, run })))
+    })
     const failure = unopened ?? failureOf(results)
     if (output.json)
       output.message({
@@ -76,16 +69,4 @@ async function backUpInto(
       report.stop()
     }
   })
-}
-
-/** Sources by the repositories they go to; one that goes to several stands under each. */
-function byRepository(sources: readonly ConfiguredSource[]): ReadonlyMap<string, readonly ConfiguredSource[]> {
-  const groups = new Map<string, ConfiguredSource[]>()
-  for (const source of sources)
-    for (const repository of source.repositories) {
-      const group = groups.get(repository)
-      if (group === undefined) groups.set(repository, [source])
-      else group.push(source)
-    }
-  return groups
 }

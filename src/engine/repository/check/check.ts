@@ -11,6 +11,7 @@ import { type CheckedTrees, checkTrees } from './check-trees.ts'
 import { choosePacks, type PackSubset } from './choose-packs.ts'
 import { DataCheck } from './data-check.ts'
 import type { Finding, FindingKind, Report } from './finding.ts'
+import { packsInUse } from './packs-in-use.ts'
 
 export interface CheckOptions {
   /** Packs to read whole and verify; none by default. */
@@ -100,7 +101,10 @@ export async function checkRepository(repository: Repository, options: CheckOpti
     if (!beginsEarly && !select) begin(new Map([...present].filter(isListed)))
     progress.note('check snapshots, trees and blobs')
     trees = await checkTrees(repository, snapshots, report, progress, signal)
-    if (select) begin(packsInUse(repository, present, trees))
+    if (select) {
+      const inUse = packsInUse(repository, trees.packsInUse)
+      begin(new Map([...present].filter(([id]) => inUse.has(id))))
+    }
     if (data) {
       progress.note(reading)
       await data.finish()
@@ -118,18 +122,6 @@ export async function checkRepository(repository: Repository, options: CheckOpti
       bytesRead: listings ? totalOf(chosen) : 0,
     },
   }
-}
-
-function packsInUse(
-  { index }: Repository,
-  sizes: ReadonlyMap<Id, number>,
-  trees: CheckedTrees,
-): ReadonlyMap<Id, number> {
-  const isInUse = (id: Id): boolean => {
-    const facts = index.packFacts(id)
-    return facts !== undefined && trees.packsInUse[facts.number] === 1
-  }
-  return new Map([...sizes].filter(([id]) => isInUse(id)))
 }
 
 function describeReading(

@@ -1,0 +1,71 @@
+import { HoldfastError } from '../../../lib/errors.ts'
+import type { Id } from '../../../lib/id.ts'
+import type { Progress } from '../../../lib/progress.ts'
+import type { Repository } from '../repository.ts'
+import type { StoredSnapshot } from '../snapshot.ts'
+import { checkIndex } from './check-index.ts'
+import { listPacks } from './check-pack-files.ts'
+import { checkTrees } from './check-trees.ts'
+import { DataCheck } from './data-check.ts'
+import type { Finding } from './finding.ts'
+import { packsInUse } from './packs-in-use.ts'
+
+export interface SnapshotDataOptions {
+  readonly progress: Progress
+  readonly threads?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface SnapshotDataResult {
+  /** What is damaged or missing of what the snapshot needs; empty is as it should be. */
+  readonly findings: readonly Finding[]
+  readonly packs: number
+  readonly bytes: number
+  readonly trees: number
+}
+
+/**
+ * Reads every pack a snapshot needs, whole, and verifies each blob, the packs' names, and that the trees refer to nothing that is not
+ * there. Others may add to the repository meanwhile: a shared lock will do. The repository must have been opened without a cache.
+ *
+ * @throws HoldfastError HF_INDEX_INCOMPLETE when no index can be read, HF_INTERRUPTED, storage errors while listing
+ */
+export async function checkSnapshotData(
+  repository: Repository,
+  snapshot: StoredSnapshot,
+  { progress, threads, signal }: SnapshotDataOptions,
+): Promise<SnapshotDataResult> {
+  const findings: Finding[] = []
+  const report = (finding: Finding): void => {
+    if (finding.severity === 'error') findings.push(finding)
+  }
+  const listings = await checkIndex(repository, report, progress, signal)
+  if (listings === undefined)
+    throw new HoldfastError('HF_INDEX_INCOMPLETE', 'the index of the repository cannot be read', {
+      hint: 'run "holdfast repair index"',
+    })
+  const trees = await checkTrees(repository, [snapshot], report, progress, signal)
+  const present = await listPacks(repository, signal)
+  const needed = packsInUse(repository, trees.packsInUse)
+  const readable = new Map<Id, number>()
+  for (const id of needed) {
+    const size = present.get(id)
+    if (size !== undefined) readable.set(id, size)
+    else
+      report({
+        kind: 'pack-missing',
+        severity: 'error',
+        object: { type: 'data', id },
+        message: `pack ${id} is missing`,
+        details: [],
+        hint: 'bring it back from a copy of the repository',
+      })
+  }
+  await using data = new DataCheck(repository, { threads, report, progress, signal })
+  data.begin(readable)
+  data.useIndex(listings)
+  await data.finish()
+  let bytes = 0
+  for (const size of readable.values()) bytes += size
+  return { findings, packs: readable.size, bytes, trees: trees.trees }
+}
