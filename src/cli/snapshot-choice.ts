@@ -85,6 +85,8 @@ export function chooseForCheck(
 /** What a command on several snapshots works on. */
 export interface SnapshotChoice {
   readonly snapshots: readonly StoredSnapshot[]
+  /** Everything that could be read. */
+  readonly all: readonly StoredSnapshot[]
   /** The exit code when the rest goes well: 1 when there are snapshots that cannot be read. */
   readonly exitCode: number
 }
@@ -105,7 +107,7 @@ export async function loadChosenSnapshots(
       output.warn(`snapshot ${shortId(id)} cannot be read: ${error.message}`)
     },
   })
-  return { snapshots: chooseSnapshots(all, references, options, output), exitCode }
+  return { snapshots: chooseSnapshots(all, references, options, output), all, exitCode }
 }
 
 /** The warning about a reference, or a filter, that leads nowhere. */

@@ -111,6 +111,12 @@ export async function saveVerification(
   return snapshot!
 }
 
+/** The records among `snapshots` that are about trees no backup among them has any more: a record lives as long as its snapshot. */
+export function orphanedVerifications(snapshots: readonly StoredSnapshot[]): readonly StoredSnapshot[] {
+  const trees = new Set(snapshots.flatMap((snapshot) => (isVerification(snapshot) ? [] : snapshot.tree)))
+  return snapshots.filter((snapshot) => isVerification(snapshot) && !trees.has(verifiedTree(snapshot)))
+}
+
 /** How far a snapshot is proved, as its records say. */
 export interface Proof {
   /** The highest level that holds. */

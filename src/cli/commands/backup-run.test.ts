@@ -1,25 +1,8 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { type OurStage, ourStage } from '../../../test/support/our-stage.ts'
+import { configure, folder } from '../../../test/support/configured-stage.ts'
+import { ourStage } from '../../../test/support/our-stage.ts'
 import { PASSWORD } from '../../../test/support/test-repository.ts'
-
-/** Writes a configuration whose repository is that of the stage. */
-function configure(stage: OurStage, sources: object, more: object = {}): string {
-  const password = stage.path('password')
-  writeFileSync(password, `${PASSWORD}\n`, { mode: 0o600 })
-  const file = stage.path('holdfast.yaml')
-  const main = { url: stage.path('repository'), password: `file:${password}` }
-  // JSON is YAML.
-  writeFileSync(file, JSON.stringify({ version: 1, repositories: { main }, sources, ...more }, null, 2))
-  return file
-}
-
-function folder(stage: OurStage, name: string): string {
-  const path = stage.path(name)
-  mkdirSync(path)
-  writeFileSync(`${path}/file`, `content of ${name}`)
-  return path
-}
 
 describe('backup:run', () => {
   test('backs up all configured sources, says what came of each, and what was backed up comes back', async () => {

@@ -7,8 +7,10 @@ import {
   planForgetOf,
 } from '../../engine/repository/forget.ts'
 import { describePolicy, type ForgetPolicy } from '../../engine/repository/forget-policy.ts'
+import type { StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import { NO_DURATION } from '../../lib/durations.ts'
 import { HoldfastError } from '../../lib/errors.ts'
+import { isVerification, orphanedVerifications } from '../../recovery/verification.ts'
 import type { Command } from '../command.ts'
 import type { CommandContext } from '../context.ts'
 import { type ForgetOptions, forgetDescription, type KeepOptions } from '../descriptions/forget.ts'
@@ -25,20 +27,30 @@ export const forgetCommand: Command<ForgetOptions> = {
     const lock = context.global.noLock ? 'none' : 'exclusive'
     return withRepository(context, { lock }, async (session) => {
       const { repository, signal } = session
-      const { snapshots, exitCode } = await loadChosenSnapshots(repository, references, options, output, signal)
+      const { snapshots, all, exitCode } = await loadChosenSnapshots(repository, references, options, output, signal)
       let plan = planForgetOf(snapshots)
       if (references.length === 0) {
         const { groupBy, unsafeAllowRemoveAll } = options
         const policy = policyOf(options)
         const filter = snapshotFilter(options)
-        plan = planForget(snapshots, { policy, groupBy, filter, unsafeAllowRemoveAll, now: clock.now() })
+        const backups = snapshots.filter((snapshot) => !isVerification(snapshot))
+        plan = planForget(backups, { policy, groupBy, filter, unsafeAllowRemoveAll, now: clock.now() })
         output.print(`Applying Policy: ${describePolicy(policy)}`)
         for (const group of plan.groups) printGroup(context, group, options.compact)
       }
+      // A snapshot that cannot be read may be the one that a record is about.
+      if (exitCode === 0) plan = withVerifications(plan, all)
       await removeSnapshots(context, session, plan, options)
       return exitCode
     })
   },
+}
+
+/** The plan, and the records of verifications that are about nothing when it is done. */
+function withVerifications(plan: ForgetPlan, all: readonly StoredSnapshot[]): ForgetPlan {
+  const removed = new Set(plan.remove.map(({ id }) => id))
+  const orphans = orphanedVerifications(all.filter((snapshot) => !removed.has(snapshot.id)))
+  return { ...plan, remove: [...plan.remove, ...orphans] }
 }
 
 async function removeSnapshots(

@@ -4,6 +4,8 @@ import { type SnapshotFilterOptions, snapshotFilterOptions } from '../options/sn
 import { type Grouping, groupingKind, integerKind } from '../options/values.ts'
 
 export interface SnapshotsOptions extends SnapshotFilterOptions {
+  /** Records of verifications as well. */
+  readonly all: boolean
   readonly compact: boolean
   /** Undefined or 0: all. */
   readonly latest: number | undefined
@@ -14,7 +16,9 @@ export const snapshotsDescription: CommandDescription<SnapshotsOptions> = {
   name: 'snapshots',
   group: 'everyday',
   summary: 'List snapshots',
-  description: 'Lists the snapshots of the repository, the newest last, or only those named or matched by the filters.',
+  description: `Lists the snapshots of the repository, the newest last, or only those named or matched by the filters.
+
+Where snapshots were verified, it says how far they are proved. The records of this are small snapshots too, which are listed with --all only.`,
   examples: [
     { line: 'holdfast snapshots', does: 'list all' },
     { line: 'holdfast snapshots --latest 1 --group-by host', does: 'the newest of each host' },
@@ -22,6 +26,7 @@ export const snapshotsDescription: CommandDescription<SnapshotsOptions> = {
   ],
   options: {
     ...snapshotFilterOptions,
+    all: flag('all', 'list records of verifications, too'),
     compact: flag('compact', 'short table', { short: 'c' }),
     latest: value('latest', integerKind('n'), 'only the newest n of each host and paths, or of each group', {
       aliases: [{ long: 'last', instead: '--latest 1', stands: '1' }],

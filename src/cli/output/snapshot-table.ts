@@ -3,6 +3,7 @@ import type { GroupKey } from '../../engine/repository/snapshot-group.ts'
 import { compareTimes } from '../../lib/go-time.ts'
 import { type Id, shortId } from '../../lib/id.ts'
 import { formatSize } from '../../lib/sizes.ts'
+import type { Proof } from '../../recovery/verification.ts'
 import type { Environment } from '../environment.ts'
 import { formatLocalTime, zoneName } from './local-time.ts'
 import { renderTable } from './table.ts'
@@ -11,12 +12,14 @@ export interface SnapshotTableOptions {
   readonly compact: boolean
   /** Why each snapshot is kept, by its id: adds a column to the long form. */
   readonly reasons?: ReadonlyMap<Id, readonly string[]>
+  /** How far trees are proved: adds a column when there is one of a snapshot. */
+  readonly proofs?: ReadonlyMap<Id, Proof>
   readonly environment: Environment
 }
 
 /** The table of snapshots as restic prints it, the newest last. Ends with a line feed. */
 export function renderSnapshotTable(snapshots: readonly StoredSnapshot[], options: SnapshotTableOptions): string {
-  const { compact, reasons } = options
+  const { compact, reasons, proofs } = options
   const sorted = snapshots.toSorted((a, b) => compareTimes(a.time, b.time))
   const columns: (readonly [header: string, cell: (snapshot: StoredSnapshot) => string])[] = [
     ['ID', ({ id }) => shortId(id)],
@@ -28,12 +31,21 @@ export function renderSnapshotTable(snapshots: readonly StoredSnapshot[], option
   if (!compact) columns.push(['Paths', ({ paths }) => paths.join('\n')])
   if (sorted.some(({ summary }) => summary !== undefined))
     columns.push(['Size', ({ summary }) => (summary === undefined ? '' : formatSize(summary.totalBytesProcessed))])
+  const proofOf = ({ tree }: StoredSnapshot): Proof | undefined => proofs?.get(tree ?? '')
+  if (sorted.some(proofOf)) columns.push(['Proved', (snapshot) => provedText(proofOf(snapshot))])
   return renderTable({
     headers: columns.map(([header]) => header),
     rows: sorted.map((snapshot) => columns.map(([, cell]) => cell(snapshot))),
     footer: [`Timestamps shown in ${zoneName(options.environment)}`, `${sorted.length} snapshots`],
     spaced: !compact && sorted.some(({ paths }) => paths.length > 1),
   })
+}
+
+/** Never looked at is not the same as proved, and failed is what stands out. */
+function provedText(proof: Proof | undefined): string {
+  if (proof === undefined) return 'not verified'
+  if (proof.failed !== undefined) return `FAILED: ${proof.failed}`
+  return proof.level ?? 'nothing'
 }
 
 /** `snapshots for (host [web1], tags [a, b], paths [/srv]):`, the line above the table of a group; empty without grouping. */

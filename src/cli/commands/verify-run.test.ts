@@ -1,0 +1,101 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { configure, folder } from '../../../test/support/configured-stage.ts'
+import { type OurStage, ourStage } from '../../../test/support/our-stage.ts'
+
+/** Changes a byte in the middle of every data pack. */
+function damage(stage: OurStage): void {
+  for (const entry of readdirSync(stage.path('repository', 'data'), { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile()) continue
+    const path = `${entry.parentPath}/${entry.name}`
+    const bytes = readFileSync(path)
+    bytes[bytes.length >> 1]! ^= 1
+    rmSync(path)
+    writeFileSync(path, bytes)
+  }
+}
+
+describe('verify:run', () => {
+  test('proves, keeps a record, and snapshots say how far', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, {
+      uploads: { type: 'files', paths: [folder(stage, 'uploads')] },
+      etc: { type: 'files', paths: [folder(stage, 'etc')] },
+    })
+    await stage.must(['backup:run', '--all', '--config', config])
+    expect(await stage.must(['snapshots'])).not.toContain('Proved')
+    const text = await stage.must(['verify:run', 'uploads', '--level', 'checksum', '--config', config])
+    expect(text).toMatch(/passed +checksum +checksums: \d+ packs, .*every byte read/)
+    expect(text).toMatch(/^uploads: proved: checksum, /m)
+
+    const table = await stage.must(['snapshots'])
+    expect(table).toMatch(/source=uploads.* checksum$/m)
+    expect(table).toMatch(/source=etc.* not verified$/m)
+    expect(table).toContain('2 snapshots')
+    expect(await stage.must(['snapshots', '--all'])).toContain('3 snapshots')
+    const listed = (await stage.json<object[]>(['snapshots', '--tag', 'source=uploads']))[0]!
+    expect(listed).toEqual([expect.objectContaining({ proof: expect.objectContaining({ level: 'checksum' }) })])
+  })
+
+  test('names what is damaged, ends with 4, and takes back what was proved', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, { uploads: { type: 'files', paths: [folder(stage, 'uploads')] } })
+    await stage.must(['backup:run', '--all', '--config', config])
+    const checksum = ['verify:run', '--all', '--level', 'checksum', '--config', config]
+    await stage.must(checksum)
+    damage(stage)
+    const { exitCode, stderr } = await stage.run([...checksum, '--no-cache'])
+    expect(exitCode).toBe(4)
+    expect(stderr).toMatch(/FAILED +checksum/)
+    expect(stderr).toContain('1 of 1 snapshots are not as they should be: uploads')
+    expect(await stage.must(['snapshots', '--no-cache'])).toMatch(/FAILED: checksum$/m)
+  })
+
+  test('its records go with the snapshots they are about, and are none to any policy', async () => {
+    using stage = await ourStage()
+    const uploads = folder(stage, 'uploads')
+    const config = configure(stage, { uploads: { type: 'files', paths: [uploads] } })
+    const kinds = async (): Promise<readonly string[]> =>
+      (await stage.json<{ tags: string[] }[]>(['snapshots', '--all']))[0]!.map(
+        ({ tags }) => tags.find((tag) => tag.startsWith('kind='))!,
+      )
+    for (const name of ['a', 'b']) {
+      mkdirSync(`${uploads}/${name}`)
+      await stage.must(['backup:run', '--all', '--config', config])
+      await stage.must(['verify:run', '--all', '--level', 'checksum', '--config', config])
+    }
+    expect((await kinds()).toSorted()).toEqual(['kind=backup', 'kind=backup', 'kind=verification', 'kind=verification'])
+    await stage.must(['forget', '--keep-last', '1', '--prune'])
+    expect((await kinds()).toSorted()).toEqual(['kind=backup', 'kind=verification'])
+    await stage.must(['check', '--read-data'])
+    await stage.must(['forget', 'latest'])
+    expect(await kinds()).toEqual([])
+  })
+
+  test('refuses what it cannot mean', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, { uploads: { type: 'files', paths: [folder(stage, 'uploads')] } })
+    const outcome = (...args: readonly string[]) => stage.run(['verify:run', ...args, '--config', config])
+    expect(await outcome()).toMatchObject({ exitCode: 2 })
+    expect(await outcome('uplods')).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('did you mean uploads?'),
+    })
+    expect(await outcome('uploads', '--level', 'everything')).toMatchObject({ exitCode: 2 })
+    expect(await outcome('uploads', '--repository', 'mian')).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('did you mean main?'),
+    })
+    expect(await outcome('uploads')).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('there is no snapshot of uploads'),
+    })
+    await stage.must(['backup:run', '--all', '--config', config])
+    expect(await outcome('0123abcd')).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('0123abcd') })
+    writeFileSync(stage.path('assertions.yaml'), 'uploads:\n  - { name: a, file: x, expect: vlaue > 0 }\n')
+    expect(await outcome('uploads', '--assert', stage.path('assertions.yaml'))).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringMatching(/assertions\.yaml:2:\d+: uploads\[0\]\.expect is no expression/),
+    })
+  })
+})
