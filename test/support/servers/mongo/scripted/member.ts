@@ -1,0 +1,103 @@
+import { Binary, ObjectId } from 'mongodb'
+import { doc, encode } from './bson.ts'
+import type { Datastore } from './datastore.ts'
+import { toTimestamp } from './timestamps.ts'
+
+/** What a server is: alone, a member of a replica set in some role, or a router of a sharded cluster. */
+export type Role = 'standalone' | 'primary' | 'secondary' | 'arbiter' | 'recovering' | 'mongos'
+
+export interface OpTime {
+  readonly ts: unknown
+  readonly t: unknown
+}
+
+/** The part a server plays among others. */
+export class Member {
+  readonly setName: string | undefined
+  isHidden = false
+  /** Other members of the set, as `host:port`. */
+  otherHosts: readonly string[] = []
+  /** Entries later than this are not majority-committed; undefined while all are. */
+  majorityUntil: bigint | undefined
+  readonly configVersion = 1
+  readonly replicaSetId: ObjectId = new ObjectId()
+  readonly electionId: ObjectId = new ObjectId('7fffffff0000000000000001')
+  readonly processId: ObjectId = new ObjectId()
+  readonly startedAt: Date = new Date()
+  readonly #data: Datastore
+  #role: Role
+  #changes = 0n
+
+  constructor(data: Datastore, setName: string | undefined, role: Role) {
+    this.#data = data
+    this.setName = setName
+    this.#role = role
+  }
+
+  get role(): Role {
+    return this.#role
+  }
+
+  get isWritable(): boolean {
+    return this.role === 'primary' || this.role === 'standalone' || this.role === 'mongos'
+  }
+
+  /** The time of the last write, of which all members of a majority know when `majority` is set. */
+  opTime(majority = false): OpTime {
+    const { clock, oplog } = this.#data
+    const last = majority && this.majorityUntil !== undefined ? this.majorityUntil : clock.last
+    return { ts: toTimestamp(last), t: encode(oplog?.term ?? -1n) }
+  }
+
+  /** The latest time at which a snapshot can be read. */
+  get majorityTime(): bigint {
+    return this.majorityUntil ?? this.#data.clock.last
+  }
+
+  /** Fields about the set in the reply to `hello`. */
+  greeting(me: string): Readonly<Record<string, unknown>> {
+    const { role, setName } = this
+    if (role === 'mongos') return { isWritablePrimary: true, msg: 'isdbgrid' }
+    if (setName === undefined) return { isWritablePrimary: true }
+    const last = this.opTime()
+    const majority = this.opTime(true)
+    const hosts = role === 'arbiter' || this.isHidden ? this.otherHosts : [me, ...this.otherHosts]
+    const date = this.#data.clock.wall()
+    return {
+      hosts,
+      ...(role === 'arbiter' && { arbiters: [me], arbiterOnly: true }),
+      setName,
+      setVersion: this.configVersion,
+      isWritablePrimary: role === 'primary',
+      secondary: role === 'secondary',
+      ...(this.isHidden && { hidden: true, passive: true }),
+      ...(role === 'primary' && { primary: me, electionId: this.electionId }),
+      me,
+      lastWrite: doc({
+        opTime: { ...last },
+        lastWriteDate: date,
+        majorityOpTime: { ...majority },
+        majorityWriteDate: date,
+      }),
+    }
+  }
+
+  /** Grows when the role changes, which clients heed. */
+  topologyVersion(): Readonly<Record<string, unknown>> {
+    return { processId: this.processId, counter: encode(this.#changes) }
+  }
+
+  /** Gives it another role, as an election does. */
+  become(role: Role): void {
+    this.#role = role
+    this.#changes++
+  }
+
+  /** What replies of members of a set say about time. */
+  gossip(): Readonly<Record<string, unknown>> {
+    if (this.setName === undefined) return {}
+    const now = toTimestamp(this.#data.clock.last)
+    const signature = { hash: new Binary(Buffer.alloc(20)), keyId: encode(0n) }
+    return { $clusterTime: { clusterTime: now, signature }, operationTime: now }
+  }
+}
