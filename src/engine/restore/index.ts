@@ -23,6 +23,7 @@ export { planRestore } from './plan.ts'
 export type { RestoreObserver, RestoreProgress } from './restore-observer.ts'
 export {
   type OverwriteMode,
+  type Owner,
   plannedItems,
   type RestoredItem,
   type RestorePlan,

@@ -41,6 +41,7 @@ export async function planRestore(
     overwrite: options.overwrite ?? 'always',
     deleteOthers: options.deleteOthers ?? false,
     ownershipByName: options.ownershipByName ?? false,
+    owner: options.owner,
     rules,
     signal: options.signal,
   })

@@ -17,7 +17,7 @@ import type { DataBlobs } from './data-blobs.ts'
 import { listDeletion } from './deletions.ts'
 import { type EntryAction, type EntryFields, type EntryKind, EntryTableBuilder, ROOT } from './entry-table.ts'
 import { decideFile, decideSpecial, type OverwriteRules } from './overwrite-rules.ts'
-import type { Deletion, OverwriteMode, RestoreProblem } from './restore-plan.ts'
+import type { Deletion, OverwriteMode, Owner, RestoreProblem } from './restore-plan.ts'
 import { targetPathOf } from './restore-plan.ts'
 import type { WriteRules } from './threads/entry-writer.ts'
 import { TreePrefetcher } from './tree-prefetcher.ts'
@@ -28,6 +28,7 @@ export interface PlannerOptions {
   readonly overwrite: OverwriteMode
   readonly deleteOthers: boolean
   readonly ownershipByName: boolean
+  readonly owner: Owner | undefined
   readonly rules: WriteRules
   readonly signal: AbortSignal | undefined
 }
@@ -308,15 +309,15 @@ export class Planner {
   }
 
   #append(level: Level, node: Node, kind: EntryKind, action: EntryAction, number: number): number {
-    const byName = this.#options.ownershipByName
+    const { ownershipByName: byName, owner } = this.#options
     return this.#table.append({
       parent: level.entry,
       name: node.name,
       kind,
       action,
       mode: permissionBits(node.mode),
-      uid: (byName ? userId(node.user) : undefined) ?? node.uid,
-      gid: (byName ? groupId(node.group) : undefined) ?? node.gid,
+      uid: owner?.uid ?? (byName ? userId(node.user) : undefined) ?? node.uid,
+      gid: owner?.gid ?? (byName ? groupId(node.group) : undefined) ?? node.gid,
       modified: node.mtime,
       accessed: node.atime,
       number,

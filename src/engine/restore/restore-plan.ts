@@ -16,6 +16,12 @@ import type { WriteRules } from './threads/entry-writer.ts'
  */
 export type OverwriteMode = 'always' | 'if-changed' | 'if-newer' | 'never'
 
+/** A user and a group, by number. */
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
 export interface RestorePlanOptions {
   /** Folder to restore to; it need not exist. */
   readonly target: string
@@ -27,6 +33,8 @@ export interface RestorePlanOptions {
   readonly sparse?: boolean
   /** Give files to the users and groups called as at backup time, where they exist; else by number. */
   readonly ownershipByName?: boolean
+  /** Give everything to this user and group, whoever the snapshot names. */
+  readonly owner?: Owner | undefined
   /** Extended attributes to leave alone, or the only ones to touch; at most one of the two. */
   readonly excludeXattrs?: readonly PatternSource[]
   readonly includeXattrs?: readonly PatternSource[]

@@ -33,3 +33,15 @@ export const isWal = (path: ByteString): boolean => path.startsWith('pg_wal/')
 
 /** Where the content of a tablespace lies in a data directory. */
 export const tablespaceFolder = (oid: number): ByteString => `pg_tblspc/${oid}`
+
+/**
+ * What makes a server a standby or begins a recovery to a target. Not kept: a snapshot of a standby would start as a standby of the live
+ * primary. `pg_verifybackup` does not miss them.
+ */
+export const signals: ReadonlySet<ByteString> = new Set(['standby.signal', 'recovery.signal'])
+
+/** PostgreSQL reads it after `postgresql.conf`, and `pg_verifybackup` does not look at it. */
+export const AUTO_CONF = 'postgresql.auto.conf'
+
+/** The line a snapshot with tablespaces has in it: without it the server refuses folders in `pg_tblspc`. */
+export const ALLOW_FOLDERS = "allow_in_place_tablespaces = 'on'"

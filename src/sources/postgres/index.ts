@@ -1,4 +1,5 @@
 import { formatSize } from '../../lib/sizes.ts'
+import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type {
   BackupJob,
   Source,
@@ -13,6 +14,7 @@ import { knownSize, readClusterFacts, readClusterIdentity } from './cluster-fact
 import { SqlSession } from './connection.ts'
 import { examineCluster } from './doctor.ts'
 import { ReplicationConnection } from './replication.ts'
+import { planClusterRestore } from './restore/restore.ts'
 import { type PostgresSettings, postgresSettings } from './settings.ts'
 
 /** PostgreSQL clusters, 13 to 18. */
@@ -74,6 +76,10 @@ class PostgresSource implements Source {
       clock: this.#services.clock,
     }
     return await backupCluster(cluster, job)
+  }
+
+  async planRestore(job: RestoreJob): Promise<PlannedRestore> {
+    return await planClusterRestore(this.name, job)
   }
 
   async #password(): Promise<string | undefined> {

@@ -4,7 +4,7 @@ import { HoldfastError } from '../../lib/errors.ts'
 import type { Timestamp } from '../../lib/go-time.ts'
 import { once, storeJson } from '../json-file.ts'
 import type { Tablespace } from './base-backup.ts'
-import { cutRuleFor, tablespaceFolder } from './data-layout.ts'
+import { ALLOW_FOLDERS, AUTO_CONF, cutRuleFor, signals, tablespaceFolder } from './data-layout.ts'
 import { manifestPath, type PostgresManifest } from './manifest.ts'
 import { checkServerManifest } from './server-manifest.ts'
 import { readTar, type TarMember } from './tar-reader.ts'
@@ -24,17 +24,8 @@ export interface WriterOptions {
   readonly time: Timestamp
 }
 
-/**
- * What makes a server a standby or begins a recovery to a target. Not kept: a snapshot of a standby would start as a standby of the live
- * primary. `pg_verifybackup` does not miss them.
- */
-const signals: ReadonlySet<ByteString> = new Set(['standby.signal', 'recovery.signal'])
-
-/** PostgreSQL reads it after `postgresql.conf`, and `pg_verifybackup` does not look at it. */
-const AUTO_CONF = 'postgresql.auto.conf'
 const NEWLINE = 0x0a
 const MAX_AUTO_CONF_BYTES = 1024 * 1024
-const ALLOW_FOLDERS = "allow_in_place_tablespaces = 'on'"
 
 /**
  * Lays the archives of a base backup out as one data directory. Where the server has a link to a tablespace, the snapshot has a folder with
