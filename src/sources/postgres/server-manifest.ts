@@ -5,21 +5,64 @@ import { byteStringToText, textToByteString } from '../../engine/repository/tree
 import { HoldfastError } from '../../lib/errors.ts'
 import { isWal } from './data-layout.ts'
 
-/** What we use of it; PostgreSQL documentation, "Backup Manifest Format". */
+/** Where the server's manifest lies in a data directory. */
+export const SERVER_MANIFEST = 'backup_manifest'
+
+export interface ListedFile {
+  readonly sizeBytes: number
+  /** CRC-32C, its bytes in hexadecimal as the server writes them; undefined when the server took none, or another kind. */
+  readonly crc32c: string | undefined
+}
+
+/** What a server says it sent; PostgreSQL documentation, "Backup Manifest Format". */
+export interface ServerManifest {
+  /** By path in the data directory; WAL is not among them. */
+  readonly files: ReadonlyMap<ByteString, ListedFile>
+  /** WAL that recovery needs. */
+  readonly walRanges: readonly { readonly timeline: number; readonly start: string; readonly end: string }[]
+  /** Since PostgreSQL 17. */
+  readonly systemId: string | undefined
+}
+
 const backupManifest = z.object({
   'PostgreSQL-Backup-Manifest-Version': z.int().min(1).max(2),
-  /** Since PostgreSQL 17. A number beyond what JSON readers keep, so it is taken from the text. */
   Files: z.array(
     z.object({
       Path: z.string().optional(),
       /** Hexadecimal, for a name that is not UTF-8. */
       'Encoded-Path': z.string().optional(),
       Size: z.int().min(0),
+      'Checksum-Algorithm': z.string().optional(),
+      Checksum: z.string().optional(),
     }),
   ),
+  'WAL-Ranges': z.array(z.object({ Timeline: z.int(), 'Start-LSN': z.string(), 'End-LSN': z.string() })),
 })
 
 const CHECKSUM_LINE = '"Manifest-Checksum"'
+/** A number beyond what JSON readers keep, so it is taken from the text, where it stands before the list of files. */
+const SYSTEM_ID = /^\{ "PostgreSQL-Backup-Manifest-Version": [0-9]+,\s*"System-Identifier": ([0-9]{1,20}),/
+
+/** Reads a server's manifest. @throws HoldfastError HF_SOURCE_DAMAGED when it does not fit its own checksum, or is of no known form */
+export function parseServerManifest(bytes: Buffer): ServerManifest {
+  const lastLine = bytes.lastIndexOf(CHECKSUM_LINE)
+  const stated = /^"Manifest-Checksum": "([0-9a-f]{64})"\}\n?$/.exec(bytes.toString('latin1', Math.max(0, lastLine)))
+  const computed = createHash('sha256')
+    .update(bytes.subarray(0, Math.max(0, lastLine)))
+    .digest('hex')
+  if (stated?.[1] !== computed) throw different('does not fit its own checksum')
+  const { Files: files, 'WAL-Ranges': ranges } = parse(bytes)
+  return {
+    files: new Map(
+      files.map(({ Path: path, 'Encoded-Path': encoded, Size: sizeBytes, ...sum }) => [
+        path === undefined ? Buffer.from(encoded ?? '', 'hex').toString('latin1') : textToByteString(path),
+        { sizeBytes, crc32c: sum['Checksum-Algorithm'] === 'CRC32C' ? sum.Checksum : undefined },
+      ]),
+    ),
+    walRanges: ranges.map(({ Timeline: timeline, 'Start-LSN': start, 'End-LSN': end }) => ({ timeline, start, end })),
+    systemId: SYSTEM_ID.exec(bytes.toString('latin1', 0, 200))?.[1],
+  }
+}
 
 /**
  * Compares what was received with what the server says it sent: every file with its size and none besides, and the manifest with its own
@@ -28,20 +71,15 @@ const CHECKSUM_LINE = '"Manifest-Checksum"'
  * @throws HoldfastError HF_SOURCE_DAMAGED naming the first difference
  */
 export function checkServerManifest(manifest: Buffer, received: ReadonlyMap<ByteString, number>): void {
-  const lastLine = manifest.lastIndexOf(CHECKSUM_LINE)
-  const stated = /^"Manifest-Checksum": "([0-9a-f]{64})"\}\n?$/.exec(manifest.toString('latin1', Math.max(0, lastLine)))
-  const computed = createHash('sha256')
-    .update(manifest.subarray(0, Math.max(0, lastLine)))
-    .digest('hex')
-  if (stated?.[1] !== computed) throw different('does not fit its own checksum')
-  const { Files: files } = parse(manifest)
+  const { files } = parseServerManifest(manifest)
   const unlisted = new Set(received.keys())
-  for (const { Path: path, 'Encoded-Path': encoded, Size: size } of files) {
-    const name = path === undefined ? Buffer.from(encoded ?? '', 'hex').toString('latin1') : textToByteString(path)
-    const got = received.get(name)
-    if (got !== size)
-      throw different(`lists ${JSON.stringify(path ?? encoded)} with ${size} bytes, and ${got ?? 'nothing'} came`)
-    unlisted.delete(name)
+  for (const [path, { sizeBytes }] of files) {
+    const got = received.get(path)
+    if (got !== sizeBytes)
+      throw different(
+        `lists ${JSON.stringify(byteStringToText(path))} with ${sizeBytes} bytes, and ${got ?? 'nothing'} came`,
+      )
+    unlisted.delete(path)
   }
   const other = [...unlisted].find((path) => !isWal(path))
   if (other !== undefined) throw different(`does not list ${JSON.stringify(byteStringToText(other))}, which came`)
