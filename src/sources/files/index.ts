@@ -1,6 +1,8 @@
+import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type { BackupJob, Source, SourceBackup, SourceFacts, SourceKind, SourceProblem } from '../source.ts'
 import { backupFileSource, type FileSourceIdentity } from './backup.ts'
 import { factsOf, findPaths, pathProblems } from './paths.ts'
+import { planFileRestore } from './restore.ts'
 import { noSecrets } from './secret-names.ts'
 import { type FilesSettings, filesSettings } from './settings.ts'
 
@@ -38,5 +40,9 @@ export class FilesSource implements Source {
 
   async backup(job: BackupJob): Promise<SourceBackup> {
     return await backupFileSource(job, this.#identity, this.#settings)
+  }
+
+  async planRestore(job: RestoreJob): Promise<PlannedRestore> {
+    return await planFileRestore(job, this.#identity)
   }
 }

@@ -37,9 +37,7 @@ export function secretNames(patterns: readonly string[]): SecretNames {
       // Messages of the system hold the path.
       const code = systemErrorCode(error)
       if (code !== undefined) return Object.assign(new Error(`it cannot be read or written: ${code}`), { code })
-      return isHoldfastError(error)
-        ? new HoldfastError(error.code, `it failed: ${error.code}`, { hint: error.hint })
-        : new Error('it failed')
+      return isHoldfastError(error) ? new HoldfastError(error.code, `it failed: ${error.code}`) : new Error('it failed')
     },
   }
 }

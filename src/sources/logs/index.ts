@@ -1,5 +1,8 @@
+import type { FileSourceIdentity } from '../files/backup.ts'
 import { factsOf, findPaths, pathProblems } from '../files/paths.ts'
+import { planFileRestore } from '../files/restore.ts'
 import { noSecrets } from '../files/secret-names.ts'
+import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type {
   BackupJob,
   Source,
@@ -51,5 +54,13 @@ class LogsSource implements Source {
 
   async backup(job: BackupJob): Promise<SourceBackup> {
     return await backupLogs(job, this.name, this.#settings)
+  }
+
+  async planRestore(job: RestoreJob): Promise<PlannedRestore> {
+    return await planFileRestore(job, this.#identity)
+  }
+
+  get #identity(): FileSourceIdentity {
+    return { name: this.name, type: 'logs', secrets: noSecrets }
   }
 }
