@@ -53,7 +53,8 @@ export async function compareRdb(
     const what = before === undefined ? 'unexpected' : difference(before, entry, expiredAt)
     if (what !== undefined) differences.push({ db: entry.db, key: entry.key, what })
   }
-  for (const { db, key } of missing.values()) differences.push({ db, key, what: 'missing' })
+  for (const { db, key, fieldsExpireFrom } of missing.values())
+    if (!mayHaveGone(fieldsExpireFrom, expiredAt)) differences.push({ db, key, what: 'missing' })
   return differences.slice(0, limit)
 }
 
@@ -80,8 +81,10 @@ function difference(
   if (before.type !== after.type || before.module !== after.module) return 'type differs'
   if (before.expiresAt !== after.expiresAt) return 'expiry differs'
   if (before.digest === undefined || after.digest === undefined) return undefined
-  // Some of its fields may have gone by themselves.
-  if (expiredAt !== undefined && before.fieldsExpireFrom !== undefined && before.fieldsExpireFrom <= expiredAt)
-    return undefined
+  if (mayHaveGone(before.fieldsExpireFrom, expiredAt)) return undefined
   return equalBytes(before.digest, after.digest) ? undefined : 'value differs'
 }
+
+/** Whether some fields of a hash have gone by themselves; with the last of them the hash goes as well. */
+const mayHaveGone = (fieldsExpireFrom: bigint | undefined, expiredAt: bigint | undefined): boolean =>
+  expiredAt !== undefined && fieldsExpireFrom !== undefined && fieldsExpireFrom <= expiredAt

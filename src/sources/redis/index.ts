@@ -1,3 +1,4 @@
+import type { SourceProof } from '../proof.ts'
 import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type {
   BackupJob,
@@ -11,6 +12,8 @@ import type {
 import { backupServer } from './backup.ts'
 import { connect } from './connect.ts'
 import { describeServer, examineServer } from './doctor.ts'
+import { openSandbox } from './proof/sandbox.ts'
+import { checkStructure } from './proof/structure.ts'
 import { planRestore } from './restore/plan.ts'
 import { type RedisSettings, redisSettings } from './settings.ts'
 
@@ -27,6 +30,7 @@ class RedisSource implements Source {
   readonly type = 'redis'
   readonly host: string
   readonly paths: readonly string[]
+  readonly proof: SourceProof = { checkStructure, openSandbox }
   readonly #settings: RedisSettings
   readonly #services: SourceServices
 

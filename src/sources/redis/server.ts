@@ -41,7 +41,7 @@ export async function readFacts(client: RedisClient): Promise<ServerFacts> {
 }
 
 /** Vector sets of Redis 8 and the Lua engine of Valkey 9 are modules in name only. */
-const ownModules: ReadonlySet<string> = new Set(['vectorset', 'lua'])
+export const ownModules: ReadonlySet<string> = new Set(['vectorset', 'lua'])
 
 /** Lines `name:value` below headings `# Name`. */
 export function parseInfo(text: string): ReadonlyMap<string, string> {
@@ -60,5 +60,5 @@ export const versionNumbers = (version: string): readonly [number, number] => {
 }
 
 /** `Redis 7.0.15`. */
-export const productName = ({ kind, version }: ServerFacts): string =>
+export const productName = ({ kind, version }: Pick<ServerFacts, 'kind' | 'version'>): string =>
   `${kind === 'valkey' ? 'Valkey' : 'Redis'} ${version}`

@@ -37,6 +37,11 @@ async function stored(repository: Repository, tree: string | undefined): Promise
   return (await loadSnapshots(repository)).find((snapshot) => snapshot.tree === tree)!
 }
 
+/** A file of a snapshot; its path as below `/session/`. */
+export async function snapshotFile(repository: Repository, snapshot: StoredSnapshot, path: string): Promise<Buffer> {
+  return await contentOf(repository, (await nodesOf(repository, snapshot.tree!)).get(`/session/${path}`)!)
+}
+
 /** The same snapshot with some of its files replaced; paths as below `/session/`. */
 export async function alteredSnapshot(
   repository: Repository,

@@ -1,10 +1,8 @@
 import { existsSync } from 'node:fs'
-import { chown, copyFile, link, mkdir, open, rename, rm, writeFile } from 'node:fs/promises'
+import { chown, copyFile, link, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Sha256Stream } from '../../../engine/kernels/sha256.ts'
 import { syncPath } from '../../../engine/posix/sync-tree.ts'
 import { throwIfInterrupted } from '../../../engine/storage/interruption.ts'
-import { toHex } from '../../../lib/bytes.ts'
 import { HoldfastError, isHoldfastError, systemErrorCode } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/sizes.ts'
 import type { PlannedRestore, SourceRestoreObserver, SourceRestorePlan, SourceRestoreResult } from '../../restore.ts'
@@ -14,6 +12,7 @@ import type { RedisSnapshot } from '../snapshot.ts'
 import type { Survey } from '../survey.ts'
 import { type DirectoryState, inspectDirectory, STAGING } from './directory-state.ts'
 import { type AppendOnlyFiles, appendOnlyName, type ServerFiles, serverFiles } from './server-files.ts'
+import { OWNER_ONLY, writeRdb } from './write-rdb.ts'
 
 /** What is restored, where to. */
 export interface DirectoryRestore {
@@ -26,7 +25,6 @@ export interface DirectoryRestore {
 }
 
 const DEFAULT_DATABASES = 16
-const OWNER_ONLY = 0o600
 
 /**
  * Plans a data folder for a server that is started on it later: `dump.rdb`, and the same file once more as an append-only file, since a
@@ -119,7 +117,13 @@ async function write(
     await mkdir(staging, { mode: 0o700 })
     const { manifest } = snapshot
     const input = survey === undefined ? snapshot.rdb(signal) : selectRdb(snapshot.rdb(signal), manifest.rdb, selection)
-    const written = await writeRdb(join(staging, dump), input, snapshot.bytes, observer, signal)
+    const totalBytes = snapshot.bytes
+    const written = await writeRdb(
+      join(staging, dump),
+      input,
+      (bytes) => observer.onProgress({ bytes, totalBytes }),
+      signal,
+    )
     if (survey === undefined && written.sha256 !== manifest.rdb.sha256)
       throw new HoldfastError('HF_DATA_DAMAGED', `the RDB file of ${snapshot.name} is not the one its manifest is of`, {
         hint: 'restore another snapshot',
@@ -141,27 +145,6 @@ async function write(
     await rm(staging, { recursive: true, force: true }).catch(() => undefined)
     throw isHoldfastError(error) ? error : failed(path, error)
   }
-}
-
-async function writeRdb(
-  path: string,
-  input: AsyncIterable<Uint8Array>,
-  totalBytes: number,
-  observer: SourceRestoreObserver,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly bytes: number; readonly sha256: string }> {
-  const hash = new Sha256Stream()
-  let bytes = 0
-  await using file = await open(path, 'wx', OWNER_ONLY)
-  for await (const piece of input) {
-    throwIfInterrupted(signal)
-    for (let at = 0; at < piece.length; ) at += (await file.write(piece, at)).bytesWritten
-    hash.update(piece)
-    bytes += piece.length
-    observer.onProgress({ bytes, totalBytes })
-  }
-  await file.sync()
-  return { bytes, sha256: toHex(hash.digest()) }
 }
 
 /** The files that make an append-only file of the RDB file, which shares its content: servers replace both, and change neither. */
