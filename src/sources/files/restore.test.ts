@@ -12,12 +12,19 @@ import {
 } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { overwrite } from '../../../test/support/damaged-storage.ts'
+import {
+  type FilesStage,
+  filesStage,
+  openSource,
+  restoreJob,
+  restoreObserver,
+  snapshotOf,
+} from '../../../test/support/files-stage.ts'
 import { nodesOf } from '../../../test/support/stored-nodes.ts'
 import { rootOf } from '../../engine/repository/snapshot.ts'
 import { configKind } from '../config-files/index.ts'
 import { logsKind } from '../logs/index.ts'
 import { filesKind } from './index.ts'
-import { type FilesStage, filesStage, openSource, restoreJob, restoreObserver, snapshotOf } from './testing.ts'
 
 const SECRET = /\.env|site\.key|hunter/
 

@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs'
-import { newRepository, plainOptions, scratchFolder } from '../../../test/support/test-repository.ts'
-import type { Repository } from '../../engine/repository/repository.ts'
-import type { StoredSnapshot } from '../../engine/repository/snapshot.ts'
-import { systemClock } from '../../lib/clock.ts'
-import type { RestoreJob, SourceRestoreObserver } from '../restore.ts'
-import type { Source, SourceKind } from '../source.ts'
+import type { Repository } from '../../src/engine/repository/repository.ts'
+import type { StoredSnapshot } from '../../src/engine/repository/snapshot.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import type { RestoreJob, SourceRestoreObserver } from '../../src/sources/restore.ts'
+import type { Source, SourceKind } from '../../src/sources/source.ts'
+import { newRepository, plainOptions, scratchFolder } from './test-repository.ts'
 
 /** For tests: a folder to back up, a repository beside it, and room for what is restored. */
 export interface FilesStage extends Disposable {
