@@ -17,6 +17,9 @@ export interface VerifyItem {
   /** What it is of, as it is configured now; without it only checksums can be verified. */
   readonly source: Source | undefined
   readonly assertions: readonly Assertion[]
+  readonly level: ProofLevel
+  /** A snapshot whose checksums are proved: what it shares with this one is not read again. */
+  readonly alreadyChecked?: StoredSnapshot | undefined
 }
 
 export interface VerifyObserver {
@@ -26,7 +29,6 @@ export interface VerifyObserver {
 }
 
 export interface VerifyOptions {
-  readonly level: ProofLevel
   readonly programVersion: string
   readonly clock: Clock
   readonly progress: Progress
@@ -64,11 +66,12 @@ export async function verifySnapshots(
 }
 
 async function verify(repository: Repository, item: VerifyItem, options: VerifyOptions): Promise<VerifyResult> {
-  const { snapshot, source, assertions } = item
-  const { level, clock, progress, observer, programVersion, signal } = options
+  const { snapshot, source, assertions, level, alreadyChecked } = item
+  const { clock, progress, observer, programVersion, signal } = options
   const started = formatTime(localTimestamp(clock.now()))
   const result = await proveSnapshot(repository, snapshot, {
     level,
+    alreadyChecked,
     assertions,
     proof: source?.proof,
     clock,

@@ -31,7 +31,7 @@ export async function loadConfigured(context: CommandContext, options: Configura
     environment,
     sourceSettings: settingsOf(kinds),
   })
-  for (const warning of [...configuration.warnings, ...notYetDone(configuration)]) output.warn(`Warning: ${warning}`)
+  for (const warning of configuration.warnings) output.warn(`Warning: ${warning}`)
   const secretOptions = { environment, checkPermissions: true }
   return {
     configuration,
@@ -43,20 +43,6 @@ export async function loadConfigured(context: CommandContext, options: Configura
       return { name, url, readPassword: () => readSecret(password, secretOptions) }
     },
   }
-}
-
-/** What the configuration asks for and this version does not do: said aloud, so that nobody relies on it. */
-function notYetDone(configuration: Configuration): readonly string[] {
-  const asked = [
-    ...[...configuration.sources.keys()].map((name) => ['sources', name, 'verify']),
-    ['defaults', 'verify'],
-  ].some((path) => configuration.originOf(path) !== 'default')
-  return [
-    ...(asked
-      ? ['"verify" is not carried out by this version: run "holdfast check --read-data" on the repository']
-      : []),
-    ...(configuration.assertions.size > 0 ? ['"assertions" are not evaluated by this version'] : []),
-  ]
 }
 
 /** What each sort of source takes as settings, by type. */

@@ -1,7 +1,8 @@
+import { type VerifyLevel, verifyLevels } from '../../config/shape.ts'
 import { type BackupType, backupTypes } from '../../sources/source.ts'
 import type { CommandDescription } from '../command.ts'
 import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
-import { flag, valueOr } from '../options/option.ts'
+import { flag, value, valueOr } from '../options/option.ts'
 import { choiceKind, integerKind } from '../options/values.ts'
 import { usageError } from './usage.ts'
 
@@ -9,6 +10,8 @@ export interface BackupRunOptions extends ConfigurationOptions {
   readonly all: boolean
   readonly type: BackupType
   readonly parallel: number
+  /** Instead of what is configured. */
+  readonly verify: VerifyLevel | undefined
 }
 
 export const backupRunDescription: CommandDescription<BackupRunOptions> = {
@@ -17,7 +20,9 @@ export const backupRunDescription: CommandDescription<BackupRunOptions> = {
   summary: 'Back up configured sources',
   description: `Backs up the sources of holdfast.yaml that are named, or all of them, each into the repositories it names. A source that fails does not stop the others; the exit code is 1 when one failed, and 3 when all were backed up but some items could not be read.
 
-A full run reads everything anew. An incremental one compares with the newest snapshot of the source, a differential one with the newest full one. Whatever it was, every snapshot is complete by itself and any of them may be removed.`,
+A full run reads everything anew. An incremental one compares with the newest snapshot of the source, a differential one with the newest full one. Whatever it was, every snapshot is complete by itself and any of them may be removed.
+
+Afterwards each new snapshot is proved as far as "verify" of its source says, as verify:run does; what it shares with the snapshot before is not read again when that one is proved. The exit code is 4 when one is not as it should be.`,
   examples: [
     { line: 'holdfast backup:run --all', does: 'back up everything that is configured' },
     { line: 'holdfast backup:run shop uploads --type full', does: 'back up two sources, reading everything' },
@@ -26,10 +31,15 @@ A full run reads everything anew. An incremental one compares with the newest sn
     all: flag('all', 'back up all sources'),
     type: valueOr('type', choiceKind('type', backupTypes), 'incremental', 'how to find what changed'),
     parallel: valueOr('parallel', integerKind('n', 1, 64), '2', 'sources to back up at the same time'),
+    verify: value(
+      'verify',
+      choiceKind('level', verifyLevels),
+      'prove the new snapshots up to this level, whatever is configured',
+    ),
     ...configurationOptions,
   },
   arguments: [{ name: 'source', help: 'name of a source in holdfast.yaml', repeatable: true }],
-  exitCodes: [2, 3, 10, 11, 12],
+  exitCodes: [2, 3, 4, 10, 11, 12],
   check({ all }, sources) {
     if (all && sources.length > 0) throw usageError('--all and names of sources cannot be given together')
     if (!all && sources.length === 0) throw usageError('no source was named', 'name sources, or give --all')

@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../../lib/errors.ts'
 import type { Id } from '../../../lib/id.ts'
-import type { Progress } from '../../../lib/progress.ts'
+import { noProgress, type Progress } from '../../../lib/progress.ts'
 import type { Repository } from '../repository.ts'
 import type { StoredSnapshot } from '../snapshot.ts'
 import { checkIndex } from './check-index.ts'
@@ -11,6 +11,8 @@ import type { Finding } from './finding.ts'
 import { packsInUse } from './packs-in-use.ts'
 
 export interface SnapshotDataOptions {
+  /** Packs that this snapshot needs as well are not read: they were when it was checked. */
+  readonly alreadyChecked?: StoredSnapshot | undefined
   readonly progress: Progress
   readonly threads?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -19,8 +21,11 @@ export interface SnapshotDataOptions {
 export interface SnapshotDataResult {
   /** What is damaged or missing of what the snapshot needs; empty is as it should be. */
   readonly findings: readonly Finding[]
+  /** What was read. */
   readonly packs: number
   readonly bytes: number
+  /** Packs that were left out as `alreadyChecked`. */
+  readonly packsLeftOut: number
   readonly trees: number
 }
 
@@ -33,7 +38,7 @@ export interface SnapshotDataResult {
 export async function checkSnapshotData(
   repository: Repository,
   snapshot: StoredSnapshot,
-  { progress, threads, signal }: SnapshotDataOptions,
+  { alreadyChecked, progress, threads, signal }: SnapshotDataOptions,
 ): Promise<SnapshotDataResult> {
   const findings: Finding[] = []
   const report = (finding: Finding): void => {
@@ -47,10 +52,13 @@ export async function checkSnapshotData(
   const trees = await checkTrees(repository, [snapshot], report, progress, signal)
   const present = await listPacks(repository, signal)
   const needed = packsInUse(repository, trees.packsInUse)
+  const earlier = await packsOf(repository, alreadyChecked, signal)
   const readable = new Map<Id, number>()
+  let packsLeftOut = 0
   for (const id of needed) {
     const size = present.get(id)
-    if (size !== undefined) readable.set(id, size)
+    if (size !== undefined && earlier.has(id)) packsLeftOut++
+    else if (size !== undefined) readable.set(id, size)
     else
       report({
         kind: 'pack-missing',
@@ -67,5 +75,16 @@ export async function checkSnapshotData(
   await data.finish()
   let bytes = 0
   for (const size of readable.values()) bytes += size
-  return { findings, packs: readable.size, bytes, trees: trees.trees }
+  return { findings, packs: readable.size, bytes, packsLeftOut, trees: trees.trees }
+}
+
+async function packsOf(
+  repository: Repository,
+  snapshot: StoredSnapshot | undefined,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlySet<Id>> {
+  if (snapshot === undefined) return new Set()
+  // What is wrong with it is not what is asked here; what cannot be read of it leads to no pack that is left out.
+  const { packsInUse: marks } = await checkTrees(repository, [snapshot], () => undefined, noProgress, signal)
+  return packsInUse(repository, marks)
 }
