@@ -66,11 +66,18 @@ describe('backup:run', () => {
     expect(stderr).toContain(`chmod 600 ${stage.path('password')}`)
   })
 
-  test('says aloud what the configuration asks for and nobody does yet', async () => {
+  test('proves what it made as far as is configured, without reading again what is proved', async () => {
     using stage = await ourStage()
-    const uploads = { type: 'files', paths: [folder(stage, 'uploads')], verify: 'data' }
-    const { stderr } = await stage.run(['backup:run', '--all', '--config', configure(stage, { uploads })])
-    expect(stderr).toContain('"verify" is not carried out by this version')
+    const uploads = folder(stage, 'uploads')
+    const paths = { type: 'files', paths: [uploads] }
+    const config = configure(stage, { seen: { ...paths, verify: 'checksum' }, unseen: { ...paths, verify: 'none' } })
+    const first = await stage.must(['backup:run', '--all', '--config', config])
+    expect(first).toMatch(/^seen: proved: checksum, /m)
+    expect(first).not.toMatch(/^unseen: .*proved/m)
+    writeFileSync(`${uploads}/more`, 'more')
+    const later = await stage.must(['backup:run', 'seen', '--verify', 'checksum', '--config', config])
+    expect(later).toMatch(/checksums: \d+ packs, .*; \d+ more when snapshot [0-9a-f]{8} was verified/)
+    expect(await stage.must(['snapshots'])).toMatch(/source=unseen.* not verified$/m)
   })
 
   test('does not write to a folder that ought to be a mounted disk (S4-10)', async () => {

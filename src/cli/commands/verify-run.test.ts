@@ -1,7 +1,10 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { configure, folder } from '../../../test/support/configured-stage.ts'
+import { configure as configureStage, folder } from '../../../test/support/configured-stage.ts'
 import { type OurStage, ourStage } from '../../../test/support/our-stage.ts'
+
+const configure = (stage: OurStage, sources: object): string =>
+  configureStage(stage, sources, { defaults: { verify: 'none' } })
 
 /** Changes a byte in the middle of every data pack. */
 function damage(stage: OurStage): void {
