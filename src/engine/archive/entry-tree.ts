@@ -40,13 +40,8 @@ export interface EntrySink {
   symlink(path: ByteString, target: ByteString, attributes: EntryAttributes): void
   /** Resolves when `input` is read. Several files may be written at the same time. */
   file(path: ByteString, attributes: EntryAttributes, input: AsyncIterable<Uint8Array>, rule: CutRule): Promise<void>
-  /**
-   * Saves bytes that become part of a file. Resolves when `input` is read, `saved` when it is known what they came to, at the latest after
-   * `flush`.
-   */
+  /** Saves bytes that become part of a file. Resolves when `input` is read, `saved` when it is known what they came to. */
   part(input: AsyncIterable<Uint8Array>, rule: CutRule): Promise<{ readonly saved: Promise<SavedStream> }>
-  /** Has saved what waits for more. */
-  flush(): void
   /** A file that consists of parts, one behind the other: they may have been read at the same time. */
   joinedFile(path: ByteString, attributes: EntryAttributes, parts: readonly SavedStream[]): void
   /** A file whose blobs are in the repository already. */
@@ -125,10 +120,6 @@ export class EntryTree implements EntrySink {
 
   async part(input: AsyncIterable<Uint8Array>, rule: CutRule): Promise<{ readonly saved: Promise<SavedStream> }> {
     return await this.#streams.save(input, rule)
-  }
-
-  flush(): void {
-    this.#streams.flush()
   }
 
   joinedFile(path: ByteString, attributes: EntryAttributes, parts: readonly SavedStream[]): void {
