@@ -59,4 +59,30 @@ export interface SourceProof {
    * be had, which has been reported then.
    */
   openSandbox(job: ProofJob, folder: SandboxFolder): Promise<ProofSandbox | undefined>
+  /**
+   * Compares what the snapshot holds with what the source holds now, by content. Absent where a source changes as long as it lives.
+   * @throws HoldfastError when the snapshot cannot be read, HF_INTERRUPTED
+   */
+  compareWithSource?(job: Omit<ProofJob, 'report'>): Promise<SourceComparison>
+}
+
+/** How a snapshot and its source differ now. Names are for people; what is secret is not named. */
+export interface SourceComparison {
+  /** Items whose content is equal. */
+  readonly equal: number
+  /** Bytes of the source that were read. */
+  readonly bytes: number
+  /** In the snapshot only. A folder stands for all that is in it. */
+  readonly missing: ListedItems
+  /** In the source only, and not left out by its settings. */
+  readonly extra: ListedItems
+  readonly changed: ListedItems
+  /** What could not be compared. */
+  readonly unreadable: ListedItems
+}
+
+export interface ListedItems {
+  readonly count: number
+  /** The first of them. */
+  readonly names: readonly string[]
 }

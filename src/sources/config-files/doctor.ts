@@ -1,7 +1,7 @@
-import { createSelector, patternSources } from '../../engine/archive/filter/index.ts'
 import { scanTargets } from '../../engine/archive/scan.ts'
 import { lstat } from '../../engine/posix/attributes.ts'
 import { byteStringToText, textToByteString } from '../../engine/repository/tree/node.ts'
+import { selectorOf } from '../files/backup.ts'
 import { findPaths, isReadable, shellWord } from '../files/paths.ts'
 import { type SecretNames, secretNames } from '../files/secret-names.ts'
 import type { SourceProblem } from '../source.ts'
@@ -55,20 +55,12 @@ interface Exposed {
 }
 
 async function findExposed(
-  { paths, exclude, iexclude, excludeCaches, excludeIfPresent, oneFileSystem }: ConfigSettings,
+  settings: ConfigSettings,
   secrets: SecretNames,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly exposed: readonly Exposed[]; readonly unreadable: number }> {
-  const { present } = findPaths(paths)
-  const selector = createSelector({
-    targets: present.map((path) => Buffer.from(path)),
-    exclude: patternSources(exclude),
-    iexclude: patternSources(iexclude),
-    excludeCaches,
-    excludeIfPresent,
-    oneFileSystem,
-    warn: () => undefined,
-  })
+  const { present } = findPaths(settings.paths)
+  const selector = selectorOf(settings, present, () => undefined)
   const single = secrets.patterns.filter((pattern) => !pattern.startsWith('!')).map((text) => secretNames([text]))
   const exposed: Exposed[] = []
   let unreadable = 0

@@ -1,5 +1,5 @@
 import { backupFiles } from '../../engine/archive/backup.ts'
-import { createSelector, patternSources } from '../../engine/archive/filter/index.ts'
+import { createSelector, patternSources, type Selector } from '../../engine/archive/filter/index.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { formatTime } from '../../lib/go-time.ts'
 import { storeJson } from '../json-file.ts'
@@ -22,7 +22,7 @@ export async function backupFileSource(
   { name, type: sourceType, secrets }: FileSourceIdentity,
   settings: FilesSettings,
 ): Promise<SourceBackup> {
-  const { paths, exclude, iexclude, excludeCaches, excludeIfPresent, oneFileSystem } = settings
+  const { paths, exclude, iexclude } = settings
   const { present, absent } = requirePaths(name, paths, job.require, secrets)
   const { labels } = job.options
   const observer = discreetObserver(job.options.observer, secrets)
@@ -47,15 +47,7 @@ export async function backupFileSource(
     labels: { ...labels, tags: [...labels.tags, `type=${type}`], excludes: exclude },
     parent,
     targets: present.map(textToByteString),
-    selector: createSelector({
-      targets: present.map((path) => Buffer.from(path)),
-      exclude: patternSources(exclude),
-      iexclude: patternSources(iexclude),
-      excludeCaches,
-      excludeIfPresent,
-      oneFileSystem,
-      warn: (message) => observer.onError(name, new Error(message)),
-    }),
+    selector: selectorOf(settings, present, (message) => observer.onError(name, new Error(message))),
     beside: (entries) => {
       const { time: mtime, uid, gid } = labels
       return storeJson(entries, manifestPath(name), manifest, { mtime, uid, gid })
@@ -67,6 +59,23 @@ export async function backupFileSource(
     reason: type === job.type ? undefined : NOTHING_EARLIER,
     point: undefined,
   }
+}
+
+/** Decides what of the files at `targets` is backed up. @throws HoldfastError HF_PATH_NOT_FOUND as `createSelector` does */
+export function selectorOf(
+  { exclude, iexclude, excludeCaches, excludeIfPresent, oneFileSystem }: FilesSettings,
+  targets: readonly string[],
+  warn: (message: string) => void,
+): Selector {
+  return createSelector({
+    targets: targets.map((path) => Buffer.from(path)),
+    exclude: patternSources(exclude),
+    iexclude: patternSources(iexclude),
+    excludeCaches,
+    excludeIfPresent,
+    oneFileSystem,
+    warn,
+  })
 }
 
 /** Why a run was a full one although another was asked for. */

@@ -1,7 +1,9 @@
+import type { SourceProof } from '../proof.ts'
 import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type { BackupJob, Source, SourceBackup, SourceFacts, SourceKind, SourceProblem } from '../source.ts'
-import { backupFileSource, type FileSourceIdentity } from './backup.ts'
+import { backupFileSource, type FileSourceIdentity, selectorOf } from './backup.ts'
 import { factsOf, findPaths, pathProblems } from './paths.ts'
+import { fileProof } from './proof.ts'
 import { planFileRestore } from './restore.ts'
 import { noSecrets } from './secret-names.ts'
 import { type FilesSettings, filesSettings } from './settings.ts'
@@ -19,6 +21,7 @@ export class FilesSource implements Source {
   readonly name: string
   readonly type: string
   readonly paths: readonly string[]
+  readonly proof: SourceProof
   readonly #identity: FileSourceIdentity
   readonly #settings: FilesSettings
 
@@ -28,6 +31,13 @@ export class FilesSource implements Source {
     this.paths = settings.paths
     this.#identity = identity
     this.#settings = settings
+    this.proof = fileProof(identity, () => {
+      const selector = selectorOf(settings, findPaths(settings.paths).present, () => undefined)
+      return {
+        paths: settings.paths,
+        isTaken: (path, found) => selector.selectByName(path) && selector.select(path, found),
+      }
+    })
   }
 
   async test(): Promise<SourceFacts> {

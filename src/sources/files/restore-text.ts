@@ -1,12 +1,11 @@
-import { lstatSync, statfsSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { lstatSync } from 'node:fs'
 import { byteStringToText } from '../../engine/repository/tree/node.ts'
 import { ROOT } from '../../engine/restore/entry-table.ts'
 import { type RestorePlan, targetPathOf } from '../../engine/restore/restore-plan.ts'
-import { systemErrorCode } from '../../lib/errors.ts'
 import { formatSize } from '../../lib/sizes.ts'
 import type { SourceRestorePlan } from '../restore.ts'
 import type { SourceProblem } from '../source.ts'
+import { freeBytes } from './free-space.ts'
 import { type FileRestore, isEmptyOrOverwritable } from './restore-plan.ts'
 
 /** Names told one by one. */
@@ -136,17 +135,6 @@ function newBytes({ plan }: FileRestore): number {
       bytes += entries.memory.number[entry]!
   }
   return bytes
-}
-
-/** Free bytes of the file system a folder lies on, or would lie on. */
-function freeBytes(folder: string): number | undefined {
-  try {
-    const { bavail, bsize } = statfsSync(folder)
-    return bavail * bsize
-  } catch (error) {
-    const above = dirname(folder)
-    return systemErrorCode(error) === 'ENOENT' && above !== folder ? freeBytes(above) : undefined
-  }
 }
 
 const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`

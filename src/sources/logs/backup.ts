@@ -1,6 +1,6 @@
 import type { ChangeRules } from '../../engine/archive/change-detection.ts'
 import { backupEntries } from '../../engine/archive/entries-backup.ts'
-import { absolutePath, createSelector, patternSources } from '../../engine/archive/filter/index.ts'
+import { absolutePath } from '../../engine/archive/filter/index.ts'
 import type { Repository } from '../../engine/repository/repository.ts'
 import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import { type ByteString, type Node, textToByteString } from '../../engine/repository/tree/node.ts'
@@ -14,6 +14,7 @@ import { noSecrets } from '../files/secret-names.ts'
 import { storeJson } from '../json-file.ts'
 import type { BackupJob, SourceBackup } from '../source.ts'
 import { LogCollector } from './log-collector.ts'
+import { logFilter } from './log-filter.ts'
 import type { LogsSettings } from './settings.ts'
 
 /** Backs up logs that are being written and rotated meanwhile. */
@@ -50,13 +51,7 @@ export async function backupLogs(job: BackupJob, name: string, settings: LogsSet
       const collector = new LogCollector({
         repository,
         entries,
-        selector: createSelector({
-          targets: present.map((path) => Buffer.from(path)),
-          exclude: patternSources(exclude),
-          iexclude: patternSources(iexclude),
-          warn: (message) => observer.onError(name, new Error(message)),
-        }),
-        since: since?.seconds,
+        filter: logFilter(settings, since?.seconds, (message) => observer.onError(name, new Error(message))),
         previousOf: (folder) => before.nodesOf(folder),
         changeRules: changeRules(parent),
         observer,

@@ -1,30 +1,22 @@
-import { createSelector, patternSources } from '../../engine/archive/filter/index.ts'
 import { scanTargets } from '../../engine/archive/scan.ts'
-import { lstat } from '../../engine/posix/attributes.ts'
+import { type FileAttributes, lstat } from '../../engine/posix/attributes.ts'
 import { type ByteString, textToByteString } from '../../engine/repository/tree/node.ts'
-import type { Clock } from '../../lib/clock.ts'
-import { formatCalendarDuration, timeBefore } from '../../lib/durations.ts'
-import { localTimestamp } from '../../lib/go-time.ts'
+import { formatCalendarDuration } from '../../lib/durations.ts'
 import { isReadable, shellWord } from '../files/paths.ts'
 import type { SourceProblem } from '../source.ts'
+import { logFilter } from './log-filter.ts'
 import type { LogsSettings } from './settings.ts'
-import { isInWindow } from './window.ts'
 
-/** What keeps logs out of backups: nothing in the window, or not to be read. */
+/** What keeps logs out of backups: nothing in the window, or not to be read. `since` is the beginning of the window in seconds. */
 export async function examineLogs(
-  { exclude, iexclude, window }: LogsSettings,
+  settings: LogsSettings,
   present: readonly string[],
-  clock: Clock,
+  since: number | undefined,
   signal?: AbortSignal,
 ): Promise<SourceProblem[]> {
+  const { window } = settings
   const problems: SourceProblem[] = []
-  const since = window && timeBefore(localTimestamp(clock.now()), window).seconds
-  const selector = createSelector({
-    targets: present.map((path) => Buffer.from(path)),
-    exclude: patternSources(exclude),
-    iexclude: patternSources(iexclude),
-    warn: () => undefined,
-  })
+  const filter = logFilter(settings, since, () => undefined)
   for (const path of present) {
     let recent = 0
     let unreadable = 0
@@ -32,14 +24,15 @@ export async function examineLogs(
       signal: signal ?? new AbortController().signal,
       onError: () => unreadable++,
       selector: {
-        selectByName: (name) => selector.selectByName(name),
-        select(name, attributes) {
-          const isSelected = selector.select(name, attributes)
-          if (isSelected && attributes.type === 'file' && isRecent(name, since)) {
+        selectByName: () => true,
+        select(name, { type }) {
+          const found = lookAt(name)
+          if (found === undefined || !filter(name, found)) return false
+          if (type === 'file') {
             recent++
             if (!isReadable(name)) unreadable++
           }
-          return isSelected
+          return true
         },
       },
     })
@@ -60,12 +53,11 @@ export async function examineLogs(
   return problems
 }
 
-function isRecent(path: ByteString, since: number | undefined): boolean {
+/** Undefined when it was rotated away meanwhile. */
+function lookAt(path: ByteString): FileAttributes | undefined {
   try {
-    const name = path.slice(path.lastIndexOf('/') + 1)
-    return isInWindow(name, lstat(Buffer.from(path, 'latin1')).mtime, since)
+    return lstat(Buffer.from(path, 'latin1'))
   } catch {
-    // It was rotated away meanwhile.
-    return false
+    return undefined
   }
 }

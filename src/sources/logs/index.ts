@@ -1,7 +1,11 @@
+import { timeBefore } from '../../lib/durations.ts'
+import { localTimestamp } from '../../lib/go-time.ts'
 import type { FileSourceIdentity } from '../files/backup.ts'
 import { factsOf, findPaths, pathProblems } from '../files/paths.ts'
+import { fileProof } from '../files/proof.ts'
 import { planFileRestore } from '../files/restore.ts'
 import { noSecrets } from '../files/secret-names.ts'
+import type { SourceProof } from '../proof.ts'
 import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type {
   BackupJob,
@@ -14,6 +18,7 @@ import type {
 } from '../source.ts'
 import { backupLogs } from './backup.ts'
 import { examineLogs } from './doctor.ts'
+import { logFilter } from './log-filter.ts'
 import { type LogsSettings, logsSettings } from './settings.ts'
 
 /** Logs of programs that go on writing and rotating them. */
@@ -29,11 +34,18 @@ class LogsSource implements Source {
   readonly type = 'logs'
   readonly #settings: LogsSettings
   readonly #services: SourceServices
+  readonly #identity: FileSourceIdentity
+  readonly proof: SourceProof
 
   constructor(name: string, settings: LogsSettings, services: SourceServices) {
     this.name = name
     this.#settings = settings
     this.#services = services
+    this.#identity = { name, type: 'logs', secrets: noSecrets }
+    this.proof = fileProof(this.#identity, () => ({
+      paths: settings.paths,
+      isTaken: logFilter(settings, this.#since(), () => undefined),
+    }))
   }
 
   get paths(): readonly string[] {
@@ -48,7 +60,7 @@ class LogsSource implements Source {
     const found = findPaths(this.paths)
     return [
       ...pathProblems(found, noSecrets),
-      ...(await examineLogs(this.#settings, found.present, this.#services.clock, signal)),
+      ...(await examineLogs(this.#settings, found.present, this.#since(), signal)),
     ]
   }
 
@@ -60,7 +72,8 @@ class LogsSource implements Source {
     return await planFileRestore(job, this.#identity)
   }
 
-  get #identity(): FileSourceIdentity {
-    return { name: this.name, type: 'logs', secrets: noSecrets }
+  #since(): number | undefined {
+    const { window } = this.#settings
+    return window && timeBefore(localTimestamp(this.#services.clock.now()), window).seconds
   }
 }

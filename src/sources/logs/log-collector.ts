@@ -2,7 +2,6 @@ import { readlinkSync, realpathSync } from 'node:fs'
 import type { BackupObserver } from '../../engine/archive/backup-observer.ts'
 import { type ChangeRules, isUnchanged } from '../../engine/archive/change-detection.ts'
 import type { EntryAttributes, EntrySink } from '../../engine/archive/entry-tree.ts'
-import type { Selector } from '../../engine/archive/filter/index.ts'
 import { type FileAttributes, lstat } from '../../engine/posix/attributes.ts'
 import { readDirectory } from '../../engine/posix/directory-reader.ts'
 import { groupName, userName } from '../../engine/posix/owner-names.ts'
@@ -11,15 +10,13 @@ import { type ByteString, byteStringToText, type Node } from '../../engine/repos
 import { throwIfInterrupted } from '../../engine/storage/interruption.ts'
 import { systemErrorCode } from '../../lib/errors.ts'
 import { localTime } from '../../lib/go-time.ts'
+import type { LogFilter } from './log-filter.ts'
 import { OpenLog, type ReadEnd } from './open-log.ts'
-import { isInWindow } from './window.ts'
 
 export interface CollectorOptions {
   readonly repository: Repository
   readonly entries: EntrySink
-  readonly selector: Selector
-  /** Seconds since the epoch; undefined: everything. */
-  readonly since: number | undefined
+  readonly filter: LogFilter
   /** What the snapshot before has in a folder, by name. */
   readonly previousOf: (folder: ByteString) => Promise<ReadonlyMap<ByteString, Node>>
   readonly changeRules: ChangeRules
@@ -79,7 +76,7 @@ export class LogCollector {
   }
 
   async #visitFolder(folder: ByteString, attributes: FileAttributes, pass: number): Promise<void> {
-    const { selector, observer, since, signal } = this.#options
+    const { filter, observer, signal } = this.#options
     throwIfInterrupted(signal)
     observer.onDirectoryStarted?.(`${byteStringToText(folder)}/`)
     this.#bringFolder(folder, attributes)
@@ -95,8 +92,7 @@ export class LogCollector {
           continue
         }
         const found = listing.attributes(i)
-        const isLog = found.type !== 'file' || isInWindow(listing.nameString(i), found.mtime, since)
-        if (!selector.selectByName(path) || !selector.select(path, found) || !isLog) {
+        if (!filter(path, found)) {
           if (pass === 1) observer.onExcluded?.(byteStringToText(path))
         } else if (found.type === 'file') files.push(path)
         else if (found.type === 'dir') folders.push([path, found])
