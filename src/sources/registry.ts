@@ -11,6 +11,7 @@ const kinds: readonly (() => Promise<AnySourceKind>)[] = [
   async () => (await import('./logs/index.ts')).logsKind,
   async () => (await import('./postgres/index.ts')).postgresKind,
   async () => (await import('./redis/index.ts')).redisKind,
+  async () => (await import('./mongodb/index.ts')).mongoKind,
 ]
 
 /** @returns the sorts of sources by type, as in `type: postgres` */

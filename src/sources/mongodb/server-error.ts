@@ -1,0 +1,126 @@
+import { type ErrorCode, HoldfastError, isHoldfastError, type RetryClass } from '../../lib/errors.ts'
+
+/** Codes of MongoDB's error_codes.yml that mean something to us. */
+export const Code = {
+  unauthorized: 13,
+  authenticationFailed: 18,
+  namespaceNotFound: 26,
+  cursorNotFound: 43,
+  namespaceExists: 48,
+  commandNotFound: 59,
+  indexNotFound: 27,
+  queryPlanKilled: 175,
+  cursorKilled: 237,
+  snapshotTooOld: 239,
+  snapshotUnavailable: 246,
+  cappedPositionLost: 136,
+  bsonObjectTooLarge: 10_334,
+} as const
+
+/** A member that changes its role, goes down or is not reached for a moment; `retryable reads` of mongodb/specifications. */
+const passing: ReadonlySet<number> = new Set([
+  6, 7, 89, 91, 134, 189, 262, 9001, 10_058, 10_107, 11_600, 11_602, 13_435, 13_436,
+])
+/** The server has forgotten a cursor, for whatever reason: another one may go on. */
+const lostCursor: ReadonlySet<number> = new Set([Code.cursorNotFound, Code.cursorKilled])
+
+/** Who asks whom, for messages and hints. */
+export interface ErrorPlace {
+  /** `MongoDB at db1:27017`. */
+  readonly server: string
+  readonly user: string | undefined
+}
+
+/** The number a server gave an error, wherever we or the driver put it. */
+export function codeOf(error: unknown): number | undefined {
+  if (isHoldfastError(error)) return error.context.code === undefined ? undefined : Number(error.context.code)
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'number' ? code : undefined
+}
+
+/** The command that lets a user make backups, for mongosh. */
+export const backupGrant = (user: string): string =>
+  `db.getSiblingDB("admin").grantRolesToUser(${JSON.stringify(user)}, [{ role: "backup", db: "admin" }, { role: "clusterMonitor", db: "admin" }])`
+
+/** The command that makes such a user, for mongosh. */
+export const backupUser = (user: string): string =>
+  `db.getSiblingDB("admin").createUser({ user: ${JSON.stringify(user)}, pwd: passwordPrompt(), roles: [{ role: "backup", db: "admin" }, { role: "clusterMonitor", db: "admin" }] })`
+
+export const restoreGrant = (user: string): string =>
+  `db.getSiblingDB("admin").grantRolesToUser(${JSON.stringify(user)}, [{ role: "restore", db: "admin" }])`
+
+/** Whether another attempt, perhaps with a new cursor, can help. */
+export function isPassing(error: unknown): boolean {
+  const code = codeOf(error)
+  if (code !== undefined) return passing.has(code) || lostCursor.has(code)
+  return isHoldfastError(error, 'HF_SOURCE_UNREACHABLE')
+}
+
+interface Meaning {
+  readonly code: ErrorCode
+  readonly hint: string
+  readonly retry?: RetryClass
+}
+
+/** What the driver threw, in our words. `what` is what was asked: `listDatabases`, `find shop.orders`. */
+export function serverError(error: unknown, what: string, place: ErrorPlace): HoldfastError {
+  if (isHoldfastError(error)) return error
+  const { name = '', message = String(error) } = error instanceof Error ? error : {}
+  const code = codeOf(error)
+  const meaning =
+    name === 'MongoServerError' || code !== undefined ? meaningOf(code, place) : connectionMeaning(name, message)
+  const said = meaning.code === 'HF_SOURCE_UNREACHABLE' && code === undefined ? 'does not answer' : 'refuses'
+  return new HoldfastError(meaning.code, `${place.server} ${said} ${what}: ${firstLine(message)}`, {
+    hint: meaning.hint,
+    context: { server: place.server, code },
+    cause: error,
+    ...(meaning.retry === undefined ? {} : { retry: meaning.retry }),
+  })
+}
+
+function meaningOf(code: number | undefined, { user }: ErrorPlace): Meaning {
+  switch (code) {
+    case Code.authenticationFailed:
+    case 11:
+    case 334:
+      return {
+        code: 'HF_SOURCE_PERMISSION',
+        hint: `check the user in \`url\`, \`password\` and authSource; to make the user, in mongosh: ${backupUser(user ?? 'backup')}`,
+      }
+    case Code.unauthorized:
+      return {
+        code: 'HF_SOURCE_PERMISSION',
+        hint:
+          user === undefined
+            ? `the server wants a user; in mongosh: ${backupUser('backup')}`
+            : `in mongosh: ${backupGrant(user)}`,
+      }
+    case Code.commandNotFound:
+      return {
+        code: 'HF_SOURCE_UNSUPPORTED',
+        hint: 'a compatible server or a managed service may not have this command; holdfast source doctor says what follows',
+      }
+    default:
+      if (code !== undefined && passing.has(code))
+        return { code: 'HF_SOURCE_UNREACHABLE', hint: 'the server changes its role or stops: try again later' }
+      return { code: 'HF_SOURCE_UNREADABLE', hint: 'the log of the server says more' }
+  }
+}
+
+function connectionMeaning(name: string, message: string): Meaning {
+  if (name === 'MongoParseError' || name === 'MongoInvalidArgumentError' || name === 'MongoAPIError')
+    return { code: 'HF_SOURCE_UNSUPPORTED', hint: 'check the parameters of `url`' }
+  if (/certificate|self.signed|altname/i.test(message))
+    return {
+      code: 'HF_SOURCE_UNREACHABLE',
+      hint: 'name the certificate authority of the server in `tls: { ca: FILE }`',
+    }
+  if (/querySrv|ENOTFOUND|EAI_AGAIN/.test(message))
+    return { code: 'HF_SOURCE_UNREACHABLE', hint: 'check the host in `url`: no such name is known here' }
+  return {
+    code: 'HF_SOURCE_UNREACHABLE',
+    hint: 'check the hosts in `url`, that the server runs, that `replicaSet` is its name, and that it wants TLS or not',
+  }
+}
+
+const firstLine = (text: string): string => text.split('\n', 1)[0]!.slice(0, 500)
