@@ -93,6 +93,25 @@ export class RedisClient implements Disposable {
     this.#socket.write(encodeCommand(args))
   }
 
+  /** Sends bytes of commands, and waits while the server is behind. @throws HoldfastError HF_SOURCE_UNREACHABLE when the connection ends */
+  async write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0 || this.#socket.write(bytes)) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#socket.once('drain', resolve).once('close', resolve)
+    await promise
+    this.#socket.off('drain', resolve).off('close', resolve)
+    if (this.#socket.destroyed)
+      throw new HoldfastError('HF_SOURCE_UNREACHABLE', `${this.server} closes the connection`, {
+        hint: 'its log says why: often a value is longer than `proto-max-bulk-len` or `client-query-buffer-limit` allow, or it stops',
+      })
+  }
+
+  /** The addresses of both ends; undefined for a unix socket. */
+  get addresses(): { readonly local: string; readonly remote: string } | undefined {
+    const { localAddress: local, remoteAddress: remote } = this.#socket
+    return local === undefined || remote === undefined ? undefined : { local, remote }
+  }
+
   close(): void {
     this.#socket.destroy()
   }

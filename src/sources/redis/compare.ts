@@ -16,6 +16,8 @@ export interface ComparisonOptions {
   readonly expiredAt?: bigint
   /** Stop after so many. */
   readonly limit?: number
+  /** Whether what is only in the second file is none. */
+  readonly ignoreUnexpected?: boolean
 }
 
 const BUCKETS = 1 << 16
@@ -30,7 +32,7 @@ const DEFAULT_LIMIT = 100
 export async function compareRdb(
   expected: () => AsyncIterable<Uint8Array>,
   actual: () => AsyncIterable<Uint8Array>,
-  { expiredAt, limit = DEFAULT_LIMIT }: ComparisonOptions = {},
+  { expiredAt, limit = DEFAULT_LIMIT, ignoreUnexpected = false }: ComparisonOptions = {},
 ): Promise<readonly KeyDifference[]> {
   const entries = async function* (input: () => AsyncIterable<Uint8Array>): AsyncGenerator<RdbEntry> {
     for await (const entry of readRdb(input()))
@@ -39,7 +41,9 @@ export async function compareRdb(
   const buckets = new Uint32Array(4 * BUCKETS)
   for (const input of [expected, actual]) for await (const entry of entries(input)) toggle(buckets, entry)
   const differing = new Set<number>()
-  for (let i = 0; i < BUCKETS && differing.size < limit; i++)
+  // What is ignored may fill any number of them.
+  const most = ignoreUnexpected ? BUCKETS : limit
+  for (let i = 0; i < BUCKETS && differing.size < most; i++)
     if (buckets.subarray(4 * i, 4 * i + 4).some((word) => word !== 0)) differing.add(i)
   if (differing.size === 0) return []
   const missing = new Map<string, RdbEntry>()
@@ -49,6 +53,7 @@ export async function compareRdb(
     if (!differing.has(bucketOf(entry))) continue
     const name = nameOf(entry)
     const before = missing.get(name)
+    if (before === undefined && ignoreUnexpected) continue
     missing.delete(name)
     const what = before === undefined ? 'unexpected' : difference(before, entry, expiredAt)
     if (what !== undefined) differences.push({ db: entry.db, key: entry.key, what })

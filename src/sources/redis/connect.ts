@@ -23,7 +23,12 @@ export async function connect(
   return await RedisClient.connect({ ...login, address: { host, port } })
 }
 
-async function readTls({ ca, cert, key, serverName }: TlsSettings): Promise<NonNullable<RedisConnection['tls']>> {
+export async function readTls({
+  ca,
+  cert,
+  key,
+  serverName,
+}: TlsSettings): Promise<NonNullable<RedisConnection['tls']>> {
   const [caText, certText, keyText] = await Promise.all([ca, cert, key].map((path) => path && readPem(path)))
   return {
     ...(caText === undefined ? {} : { ca: caText }),

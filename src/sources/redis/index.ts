@@ -52,7 +52,7 @@ class RedisSource implements Source {
   }
 
   async planRestore(job: RestoreJob): Promise<PlannedRestore> {
-    return await planRestore(job)
+    return await planRestore(job, { name: this.name, settings: this.#settings, services: this.#services })
   }
 
   async backup(job: BackupJob): Promise<SourceBackup> {

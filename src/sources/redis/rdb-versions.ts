@@ -52,3 +52,25 @@ export function readersOf({ dialect, version }: RdbFormat): string {
   const [major, minor] = redisFormats.findLast(([, , format]) => format >= version) ?? redisFormats[0]!
   return `Redis ${major}.${minor} or later${version <= VALKEY_REDIS_FORMAT ? ', or Valkey' : ''}`
 }
+
+/** Numbers of types that came with a format of Redis; older ones every server knows that is supported. */
+const typeCodes: readonly (readonly [first: number, last: number, format: number])[] = [
+  [16, 19, 10],
+  [20, 21, 11],
+  [22, 25, 12],
+]
+const FIRST_OWN_CODE = 22
+
+/** Whether a server knows a type of value, whatever the version of the file it is from: then it takes the value on its own. */
+export function knowsType(server: Release, { dialect, version }: RdbFormat, code: number): boolean {
+  if (code >= FIRST_OWN_CODE && (dialect === 'valkey' || server.kind === 'valkey'))
+    return dialect === 'valkey' && reads(server, { dialect, version })
+  const since = typeCodes.find(([first, last]) => code >= first && code <= last)?.[2]
+  return since === undefined || since <= newestRedisFormat(server)
+}
+
+/** The version to name in a value that is given to a server on its own (RESTORE). */
+export function payloadVersion(server: Release, format: RdbFormat): number {
+  if (format.dialect === 'valkey' && reads(server, format)) return format.version
+  return Math.min(format.dialect === 'valkey' ? VALKEY_REDIS_FORMAT : format.version, newestRedisFormat(server))
+}

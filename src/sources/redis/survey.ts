@@ -1,7 +1,11 @@
+import { Sha256Stream } from '../../engine/kernels/sha256.ts'
+import { toHex } from '../../lib/bytes.ts'
+import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import type { RdbKey } from './rdb/entry.ts'
 import type { RdbSummary } from './rdb/reader.ts'
 import { RdbSplitter } from './rdb/splitter.ts'
 import type { Selection } from './selection.ts'
+import type { RedisSnapshot } from './snapshot.ts'
 
 /** What a selection of an RDB file comes to. */
 export interface Survey {
@@ -15,6 +19,8 @@ export interface Survey {
   readonly merged: readonly (readonly number[])[]
   /** Lengths of the values that are too long to be held, by where they begin. */
   readonly longValues: ReadonlyMap<number, number>
+  /** The key with the longest of them. */
+  readonly longest: (Pick<RdbKey, 'db' | 'key'> & { readonly bytes: number }) | undefined
   /** The first selected key of each number of a type. */
   readonly codes: ReadonlyMap<number, Pick<RdbKey, 'db' | 'key'>>
   /** Names of modules that selected values belong to. */
@@ -27,14 +33,34 @@ export interface Survey {
 /** Longer values are not held in memory when they are sent on their own. */
 export const LONG_VALUE_BYTES: number = 1024 * 1024
 
-/** Reads a whole file, and checks it. @throws HoldfastError as RdbReader */
-export async function survey(input: AsyncIterable<Uint8Array>, selection: Selection): Promise<Survey> {
+/**
+ * Reads the whole file of a snapshot, and checks it: nothing is written anywhere before it is known to be whole.
+ * @throws HoldfastError HF_DATA_DAMAGED, HF_SOURCE_UNSUPPORTED for a format that is not known, what reading the repository throws
+ */
+export async function survey(snapshot: RedisSnapshot, selection: Selection, signal?: AbortSignal): Promise<Survey> {
+  try {
+    return await read(snapshot, selection, signal)
+  } catch (error) {
+    if (!isHoldfastError(error) || error.code !== 'HF_SOURCE_DAMAGED') throw error
+    throw new HoldfastError('HF_DATA_DAMAGED', `${snapshot.name}: ${error.message}`, {
+      cause: error,
+      hint: 'restore another snapshot',
+    })
+  }
+}
+
+async function read(
+  { name, manifest, rdb }: RedisSnapshot,
+  selection: Selection,
+  signal?: AbortSignal,
+): Promise<Survey> {
   let keys = 0
   let bytes = 0
   let libraries = 0
   let hasModuleData = false
   const databases = new Map<number, number>()
   const origins = new Map<number, Set<number>>()
+  let longest: Survey['longest']
   const longValues = new Map<number, number>()
   const codes = new Map<number, Pick<RdbKey, 'db' | 'key'>>()
   const modules = new Set<string>()
@@ -49,7 +75,10 @@ export async function survey(input: AsyncIterable<Uint8Array>, selection: Select
       if (from === undefined) origins.set(target, new Set([db]))
       else from.add(db)
       bytes += end - start + key.length
-      if (end - start > LONG_VALUE_BYTES) longValues.set(start, end - start)
+      if (end - start > LONG_VALUE_BYTES) {
+        longValues.set(start, end - start)
+        if (end - start > (longest?.bytes ?? 0)) longest = { db, key, bytes: end - start }
+      }
       if (!codes.has(code)) codes.set(code, { db, key })
       if (module !== undefined) modules.add(module)
     },
@@ -60,8 +89,16 @@ export async function survey(input: AsyncIterable<Uint8Array>, selection: Select
       hasModuleData = true
     },
   })
-  for await (const chunk of input) splitter.push(chunk)
+  const hash = new Sha256Stream()
+  for await (const chunk of rdb(signal)) {
+    splitter.push(chunk)
+    hash.update(chunk)
+  }
   const summary = splitter.end()
+  if (toHex(hash.digest()) !== manifest.rdb.sha256)
+    throw new HoldfastError('HF_DATA_DAMAGED', `the RDB file of ${name} is not the one its manifest is of`, {
+      hint: 'restore another snapshot',
+    })
   const merged = [...origins.values()].filter(({ size }) => size > 1).map((from) => [...from])
-  return { summary, keys, bytes, databases, merged, longValues, codes, modules, libraries, hasModuleData }
+  return { summary, keys, bytes, databases, merged, longValues, longest, codes, modules, libraries, hasModuleData }
 }

@@ -200,8 +200,10 @@ export async function fillWithEveryType({ command }: Pick<RedisServer, 'command'
   await run('XGROUP', 'CREATE', key('stream:empty'), 'readers', '$', 'MKSTREAM')
 }
 
-/** The RDB file a server writes now. */
+/** The RDB file a server writes now, once no copy for a replica is under way. */
 export async function saved(server: RedisServer): Promise<Buffer> {
+  while (String(await server.command('INFO', 'persistence')).includes('rdb_bgsave_in_progress:1'))
+    await new Promise((resolve) => setTimeout(resolve, 10))
   await server.command('SAVE')
   return readFileSync(join(server.folder, 'dump.rdb'))
 }

@@ -1,21 +1,39 @@
 import { resolve } from 'node:path'
-import { HoldfastError } from '../../../lib/errors.ts'
 import type { PlannedRestore, RestoreJob } from '../../restore.ts'
+import type { SourceServices } from '../../source.ts'
 import { selectionOf } from '../selection.ts'
+import type { RedisSettings } from '../settings.ts'
 import { openSnapshot } from '../snapshot.ts'
-import { survey } from '../survey.ts'
+import { type Survey, survey } from '../survey.ts'
 import { planDirectory } from './directory.ts'
+import { planServer } from './server.ts'
+import { targetServer } from './target.ts'
+
+/** The source a restore is planned for. */
+export interface RestoringSource {
+  readonly name: string
+  readonly settings: RedisSettings
+  readonly services: SourceServices
+}
 
 /**
  * Plans a restore into a data folder or into a running server.
- * @throws HoldfastError HF_USAGE for a selection that is none, HF_TARGET_INVALID, what opening the snapshot or reaching the server throws
+ * @throws HoldfastError HF_USAGE for a selection or target that is none, HF_TARGET_INVALID, what opening the snapshot or reaching the
+ *   server throws, HF_DATA_DAMAGED
  */
-export async function planRestore(job: RestoreJob): Promise<PlannedRestore> {
+export async function planRestore(
+  job: RestoreJob,
+  { name, settings, services }: RestoringSource,
+): Promise<PlannedRestore> {
   const { repository, target, overwrite, signal } = job
   const selection = selectionOf(job)
   const snapshot = await openSnapshot(repository, job.snapshot, signal)
-  if (target.kind !== 'directory')
-    throw new HoldfastError('HF_TARGET_INVALID', 'a Redis server is restored into a folder', { hint: 'name a folder' })
-  const found = selection.isPartial ? await survey(snapshot.rdb(signal), selection) : undefined
-  return planDirectory({ snapshot, selection, survey: found, path: resolve(target.path), overwrite })
+  const look = (): Promise<Survey> => survey(snapshot, selection, signal)
+  if (target.kind === 'directory') {
+    const found = selection.isPartial ? await look() : undefined
+    return planDirectory({ snapshot, selection, survey: found, path: resolve(target.path), overwrite })
+  }
+  const open = await targetServer(target.url, settings, services)
+  const { clock } = services
+  return await planServer({ source: name, snapshot, selection, survey: await look(), open, overwrite, clock }, signal)
 }
