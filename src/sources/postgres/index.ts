@@ -13,6 +13,7 @@ import { backupCluster } from './backup.ts'
 import { knownSize, readClusterFacts, readClusterIdentity } from './cluster-facts.ts'
 import { SqlSession } from './connection.ts'
 import { examineCluster } from './doctor.ts'
+import { LogicalSource } from './logical/source.ts'
 import { ReplicationConnection } from './replication.ts'
 import { planClusterRestore } from './restore/restore.ts'
 import { type PostgresSettings, postgresSettings } from './settings.ts'
@@ -20,9 +21,12 @@ import { type PostgresSettings, postgresSettings } from './settings.ts'
 /** PostgreSQL clusters, 13 to 18. */
 export const postgresKind: SourceKind<PostgresSettings> = {
   type: 'postgres',
-  summary: 'PostgreSQL clusters, whole, over the replication protocol',
+  summary: 'PostgreSQL clusters, whole over the replication protocol, or databases as pg_dump has them',
   settings: postgresSettings,
-  open: (name, settings, services) => new PostgresSource(name, settings, services),
+  open: (name, settings, services) =>
+    settings.logical === undefined
+      ? new PostgresSource(name, settings, services)
+      : new LogicalSource(name, settings, settings.logical, services),
 }
 
 class PostgresSource implements Source {

@@ -60,7 +60,7 @@ describe('settings of a PostgreSQL source', () => {
 
   test.each<{ readonly keys: Record<string, unknown>; readonly path: string }>([
     { keys: {}, path: 'host' },
-    { keys: { host: 'db1', mode: 'logical' }, path: 'mode' },
+    { keys: { host: 'db1', mode: 'both' }, path: 'mode' },
     { keys: { host: 'db1', passwrod: 'env:X' }, path: '' },
     { keys: { host: 'db1', password: 'hunter2' }, path: 'password' },
     { keys: { host: 'db1', url: 'postgres://db2' }, path: 'host' },
@@ -82,5 +82,41 @@ describe('settings of a PostgreSQL source', () => {
     const { error } = postgresSettings.safeParse(keys)
     expect(error?.issues[0]?.path.join('.')).toBe(path)
     expect(JSON.stringify(error?.issues)).not.toContain('hunter2')
+  })
+
+  test('of logical backups have defaults, times and sizes', () => {
+    expect(postgresSettings.parse({ host: 'db1', mode: 'logical' }).logical).toEqual({
+      databases: [],
+      jobs: 2,
+      format: 'directory',
+      schemas: [],
+      tables: [],
+      excludeSchemas: [],
+      excludeTables: [],
+      excludeTableData: [],
+      sliceBytes: 1024 ** 3,
+      lockTimeoutMs: 30_000,
+      globals: true,
+    })
+    const keys = { host: 'db1', mode: 'logical', lockTimeout: '5m', sliceBytes: '64M', tables: ['public.*'] }
+    expect(postgresSettings.parse(keys).logical).toMatchObject({
+      lockTimeoutMs: 300_000,
+      sliceBytes: 64 * 1024 ** 2,
+      tables: ['public.*'],
+    })
+  })
+
+  test.each([
+    { keys: { mode: 'logical', checkpoint: 'spread' }, path: 'checkpoint' },
+    { keys: { mode: 'logical', blockBytes: '64K' }, path: 'blockBytes' },
+    { keys: { jobs: 4 }, path: 'jobs' },
+    { keys: { mode: 'logical', tables: ['a.b'], schemas: ['a'] }, path: 'tables' },
+    { keys: { mode: 'logical', tables: ['orders'] }, path: 'tables.0' },
+    { keys: { mode: 'logical', lockTimeout: '5' }, path: 'lockTimeout' },
+    { keys: { mode: 'logical', sliceBytes: '1M' }, path: 'sliceBytes' },
+    { keys: { mode: 'logical', format: 'tar' }, path: 'format' },
+  ])('refuse what does not go with the mode: $keys', ({ keys, path }) => {
+    const { error } = postgresSettings.safeParse({ host: 'db1', ...keys })
+    expect(error?.issues[0]?.path.join('.')).toBe(path)
   })
 })
