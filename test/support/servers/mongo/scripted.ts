@@ -1,11 +1,15 @@
-import type { AddressInfo } from 'node:net'
-import { createServer, type Server as NetServer } from 'node:net'
+import { type AddressInfo, createServer, type Server as NetServer } from 'node:net'
+import { doc, encode } from './scripted/bson.ts'
 import { Connection } from './scripted/connection.ts'
 import type { Server, SnapshotHistory } from './scripted/context.ts'
 import { Cursors } from './scripted/cursors.ts'
 import { Datastore } from './scripted/datastore.ts'
 import { type Fault, Faults } from './scripted/faults.ts'
-import { Member, type Role } from './scripted/member.ts'
+import { Member, type Peer, type Role } from './scripted/member.ts'
+import { seed } from './scripted/seed.ts'
+import { Transaction, Transactions } from './scripted/transactions.ts'
+import { Users } from './scripted/users.ts'
+import { newUuid } from './scripted/uuid.ts'
 import { ServerVersion } from './scripted/version.ts'
 
 export interface ScriptedMongoOptions {
@@ -14,71 +18,124 @@ export interface ScriptedMongoOptions {
   /** The name of the replica set it is a member of; alone by default. */
   readonly replicaSet?: string
   readonly role?: Role
+  readonly isHidden?: boolean
+  /** Clients have to log in, and this is who may do everything. */
+  readonly auth?: { readonly user: string; readonly password: string }
   /** How large its oplog may grow. */
   readonly oplogBytes?: number
+  /** An idle primary writes a no-op this often, as servers do every 10 seconds. */
+  readonly noopIntervalMs?: number
   /** Idle cursors are gone after this. */
   readonly cursorTimeoutMs?: number
   /** How far back snapshots may read. */
   readonly snapshotWindowSeconds?: number
   readonly faults?: readonly Fault[]
+  /** Be another member of the set of this one: with the same data, and a role of its own. */
+  readonly memberOf?: ScriptedMongo
 }
 
 const CURSOR_TIMEOUT_MS = 10 * 60 * 1000
 const SNAPSHOT_WINDOW_SECONDS = 300
+const NOOP_INTERVAL_MS = 10_000
 
 /**
  * A server that speaks MongoDB's wire protocol and keeps everything in memory, for what needs a script: options that other servers drop, an
  * oplog, elections, errors at a chosen command. It proves our side of a conversation, never MongoDB's.
  */
 export async function startScriptedMongo(options: ScriptedMongoOptions = {}): Promise<ScriptedMongo> {
-  const { version = '7.0.18', replicaSet, cursorTimeoutMs = CURSOR_TIMEOUT_MS, oplogBytes } = options
-  const role = options.role ?? (replicaSet === undefined ? 'standalone' : 'primary')
-  const data = new Datastore({ isReplicated: replicaSet !== undefined, oplogBytes })
+  const { memberOf, auth, oplogBytes, noopIntervalMs = NOOP_INTERVAL_MS } = options
+  const first = memberOf?.inside
+  const version = first?.version ?? new ServerVersion(options.version ?? '7.0.18')
+  const setName = first?.member.setName ?? options.replicaSet
+  const role = options.role ?? (first !== undefined ? 'secondary' : setName === undefined ? 'standalone' : 'primary')
+  const data = first?.data ?? new Datastore({ isReplicated: setName !== undefined, oplogBytes })
+  const users = first?.users ?? new Users(data)
+  if (first === undefined) seed(data, version)
+  if (auth !== undefined) users.create('admin', auth.user, auth.password, [{ role: 'root', db: 'admin' }])
   const faults = new Faults()
   for (const fault of options.faults ?? []) faults.add(fault)
   const net = createServer()
   await new Promise<void>((resolve, reject) => net.once('error', reject).listen(0, '127.0.0.1', resolve))
+  const { port } = net.address() as AddressInfo
+  const member = new Member(data, setName, role, (first?.member.peers() ?? []) as Peer[])
+  member.isHidden = options.isHidden ?? false
+  member.join(`127.0.0.1:${port}`)
   const server: Server = {
-    version: new ServerVersion(version),
+    version,
     data,
-    cursors: new Cursors(cursorTimeoutMs),
-    member: new Member(data, replicaSet, role),
-    port: (net.address() as AddressInfo).port,
+    cursors: new Cursors(options.cursorTimeoutMs ?? CURSOR_TIMEOUT_MS),
+    member,
+    port,
     snapshots: { windowSeconds: options.snapshotWindowSeconds ?? SNAPSHOT_WINDOW_SECONDS, oldest: 0n },
+    users,
+    transactions: new Transactions(() => server),
+    needsLogin: first?.needsLogin ?? auth !== undefined,
   }
-  return new ScriptedMongo(net, server, faults)
+  return new ScriptedMongo(net, server, faults, { auth, noopIntervalMs })
 }
 
 /** A running scripted server, and the strings to pull. */
 export class ScriptedMongo implements AsyncDisposable {
   readonly port: number
+  /** For this server alone, whatever its role; with user and password when it wants them. */
   readonly url: string
   readonly faults: Faults
   readonly data: Datastore
-  readonly member: Member
+  readonly users: Users
+  /** What the commands work on, for another member of the set. */
+  readonly inside: Server
   readonly #net: NetServer
-  readonly #server: Server
   readonly #connections = new Set<Connection>()
+  readonly #noops: NodeJS.Timeout | undefined
   #connectionId = 0
+  #transactionNumber = 0n
 
-  constructor(net: NetServer, server: Server, faults: Faults) {
+  constructor(
+    net: NetServer,
+    server: Server,
+    faults: Faults,
+    { auth, noopIntervalMs }: { readonly auth: ScriptedMongoOptions['auth']; readonly noopIntervalMs: number },
+  ) {
     this.#net = net
-    this.#server = server
+    this.inside = server
     this.faults = faults
     this.data = server.data
-    this.member = server.member
+    this.users = server.users
     this.port = server.port
-    const set = server.member.setName
-    this.url = `mongodb://127.0.0.1:${server.port}/?directConnection=true${set === undefined ? '' : `&replicaSet=${set}`}`
+    const login = auth === undefined ? '' : `${encodeURIComponent(auth.user)}:${encodeURIComponent(auth.password)}@`
+    this.url = `mongodb://${login}127.0.0.1:${server.port}/?directConnection=true`
     net.on('connection', (socket) => {
       const connection = new Connection(socket, server, faults, ++this.#connectionId)
       this.#connections.add(connection)
       socket.once('close', () => this.#connections.delete(connection))
     })
+    if (server.data.oplog !== undefined) this.#noops = setInterval(() => this.#noop(), noopIntervalMs).unref()
+  }
+
+  /** For all members of the set; of a server that is alone, its URL. */
+  get setUrl(): string {
+    const { member } = this.inside
+    if (member.setName === undefined) return this.url
+    const hosts = member.peers().filter((peer) => !peer.member.isHidden && peer.member.role !== 'arbiter')
+    return this.url.replace(/[^/@]*\/\?.*/, `${hosts.map(({ host }) => host).join()}/?replicaSet=${member.setName}`)
+  }
+
+  get member(): Member {
+    return this.inside.member
   }
 
   get snapshots(): SnapshotHistory {
-    return this.#server.snapshots
+    return this.inside.snapshots
+  }
+
+  get openCursors(): number {
+    return this.inside.cursors.count
+  }
+
+  /** Begins a transaction of its own session, as a client elsewhere would. */
+  beginTransaction(): Transaction {
+    const lsid = doc({ id: newUuid() })
+    return new Transaction(this.inside, { lsid, txnNumber: ++this.#transactionNumber })
   }
 
   /** Makes all snapshots that are open too old. */
@@ -88,11 +145,16 @@ export class ScriptedMongo implements AsyncDisposable {
 
   /** Kills cursors as an operator does; all, or those of a namespace. */
   killCursors(ns?: string): void {
-    this.#server.cursors.closeAll(ns)
+    this.inside.cursors.closeAll(ns)
   }
 
-  get openCursors(): number {
-    return this.#server.cursors.count
+  /** Gives the server another role, in the middle of everything; a new primary writes so into the oplog, in a new term. */
+  elect(role: Role): void {
+    this.member.become(role)
+    const { oplog } = this.data
+    if (role !== 'primary' || oplog === undefined) return
+    oplog.term++
+    this.data.log({ op: 'n', ns: '', o: doc({ msg: 'new primary' }) })
   }
 
   /** Cuts all connections. */
@@ -101,6 +163,7 @@ export class ScriptedMongo implements AsyncDisposable {
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#noops)
     this.disconnect()
     await new Promise<void>((resolve) => this.#net.close(() => resolve()))
   }
@@ -108,4 +171,11 @@ export class ScriptedMongo implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
+
+  #noop(): void {
+    if (this.member.role === 'primary') this.data.log({ op: 'n', ns: '', o: doc({ msg: 'periodic noop' }) })
+  }
 }
+
+/** For documents that a test puts into the oplog or a transaction. */
+export { doc, encode }

@@ -123,3 +123,9 @@ export function indexSpecs(collection: Collection): readonly Buffer[] {
   const { key, name } = { key: field(clustered, 'key'), name: field(clustered, 'name') }
   return [doc({ v: 2, key, name, unique: true, clustered: true }), ...others]
 }
+
+/** Whether `dbHash` leaves a collection out: what every server has of its own. */
+export const isUnhashed = (name: string): boolean =>
+  name.startsWith('system.') &&
+  !['system.js', 'system.users', 'system.roles', 'system.version', 'system.views'].includes(name) &&
+  !name.startsWith('system.buckets.')

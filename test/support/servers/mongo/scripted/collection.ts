@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto'
-import { Binary } from 'mongodb'
+import type { Binary } from 'mongodb'
 import { asBoolean, asDocument, asNumber, asString, field, NULL, type RawValue } from './bson.ts'
 import { type Collation, collationOf } from './collation.ts'
 import { compareValues, valueKey } from './compare.ts'
 import { MongoFailure } from './failure.ts'
 import type { Index } from './index-keys.ts'
+import { newUuid } from './uuid.ts'
 
 /** One version of a document: it is seen at times from `from` until just before `to`. */
 export interface StoredDocument {
@@ -161,6 +161,13 @@ export class Collection {
     this.indexes.push(index)
   }
 
+  /** @throws MongoFailure DuplicateKey; then the old one stays */
+  replaceIndex(old: Index, index: Index): void {
+    this.addIndex(index)
+    this.indexes.pop()
+    this.indexes[this.indexes.indexOf(old)] = index
+  }
+
   dropIndex(name: string): Index | undefined {
     const position = this.indexes.findIndex((index) => index.name === name)
     return position < 0 ? undefined : this.indexes.splice(position, 1)[0]
@@ -298,6 +305,3 @@ function duplicateId({ ns }: Collection, id: RawValue): MongoFailure {
     },
   )
 }
-
-/** A random UUID as servers give to collections. */
-export const newUuid = (): Binary => new Binary(Buffer.from(randomUUID().replaceAll('-', ''), 'hex'), 4)

@@ -19,7 +19,7 @@ export class Connection {
     this.#socket = socket
     this.#server = server
     this.#faults = faults
-    this.#client = { id, user: undefined, signal: this.#gone.signal }
+    this.#client = { id, user: undefined, login: undefined, signal: this.#gone.signal }
     socket.setNoDelay()
     socket.on('error', () => this.close())
     socket.on('close', () => this.close())

@@ -2,6 +2,9 @@ import type { Command } from './command.ts'
 import type { Cursors } from './cursors.ts'
 import type { Datastore } from './datastore.ts'
 import type { Member } from './member.ts'
+import type { ScramConversation } from './scram.ts'
+import type { Transactions } from './transactions.ts'
+import type { Users } from './users.ts'
 import type { ServerVersion } from './version.ts'
 
 /** What a server knows of a client's connection. */
@@ -9,8 +12,16 @@ export interface ClientState {
   readonly id: number
   /** Who has logged in, as `DB.NAME`. */
   user: string | undefined
+  /** A login that has begun. */
+  login: Login | undefined
   /** Aborts when the connection or the server goes. */
   readonly signal: AbortSignal
+}
+
+export interface Login {
+  readonly conversation: ScramConversation
+  readonly db: string
+  isProven: boolean
 }
 
 /** How far back a snapshot may read. */
@@ -28,6 +39,10 @@ export interface Server {
   readonly member: Member
   readonly port: number
   readonly snapshots: SnapshotHistory
+  readonly users: Users
+  readonly transactions: Transactions
+  /** Whether clients have to log in. */
+  readonly needsLogin: boolean
 }
 
 export interface Context {

@@ -108,6 +108,21 @@ function addView(data: Datastore, view: View, definition: Readonly<Record<string
   data.catalog.add(view)
 }
 
+/** `collMod` of a view: another pipeline, another source. */
+export function changeView(data: Datastore, view: View, command: Command): void {
+  const { db, name } = view
+  const viewOn = command.raw('viewOn') ?? field(view.options, 'viewOn')
+  const pipeline = command.raw('pipeline') ?? field(view.options, 'pipeline')
+  const definition = { viewOn, pipeline, collation: field(view.options, 'collation') }
+  const definitions = data.collectionForWrite(db, 'system.views')
+  const id = `${db}.${name}`
+  const old = definitions.byId(encode(id))
+  const stored = doc({ _id: id, ...definition })
+  if (old !== undefined) data.replace(definitions, old, stored, stored)
+  data.catalog.remove(view, data.clock.last)
+  data.catalog.add({ ...view, options: doc(definition) })
+}
+
 /** Drops a collection, a view, or both sides of a time-series collection. */
 export function removeNamespace(data: Datastore, namespace: Namespace): void {
   const { db, name, kind } = namespace

@@ -8,8 +8,8 @@ import { compileFilter, type Filter, valuesAt } from './match.ts'
 export class Index {
   readonly name: string
   /** As `listIndexes` shows it. */
-  spec: Buffer
-  isUnique: boolean
+  readonly spec: Buffer
+  readonly isUnique: boolean
   readonly #paths: readonly string[]
   readonly #isSparse: boolean
   readonly #isPartOf: Filter

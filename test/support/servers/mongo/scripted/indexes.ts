@@ -1,10 +1,11 @@
 import { asBoolean, asDocument, asNumber, asString, doc, elements, encode, field, type RawValue, Type } from './bson.ts'
 import { indexSpecs } from './catalog.ts'
 import { completeCollation } from './collation.ts'
-import { type Collection, newUuid } from './collection.ts'
+import type { Collection } from './collection.ts'
 import type { Datastore } from './datastore.ts'
 import { MongoFailure } from './failure.ts'
 import { Index } from './index-keys.ts'
+import { newUuid } from './uuid.ts'
 
 const INDEX_OPTIONS: ReadonlySet<string> = new Set([
   'v',

@@ -11,12 +11,19 @@ export interface OpTime {
   readonly t: unknown
 }
 
+/** A member under its name in the set. */
+export interface Peer {
+  /** `host:port` */
+  readonly host: string
+  readonly member: Member
+}
+
 /** The part a server plays among others. */
 export class Member {
   readonly setName: string | undefined
   isHidden = false
-  /** Other members of the set, as `host:port`. */
-  otherHosts: readonly string[] = []
+  /** All members of the set, in the order of its configuration; filled by those who start them. */
+  readonly #peers: Peer[]
   /** Entries later than this are not majority-committed; undefined while all are. */
   majorityUntil: bigint | undefined
   readonly configVersion = 1
@@ -28,10 +35,20 @@ export class Member {
   #role: Role
   #changes = 0n
 
-  constructor(data: Datastore, setName: string | undefined, role: Role) {
+  constructor(data: Datastore, setName: string | undefined, role: Role, peers: Peer[] = []) {
     this.#data = data
     this.setName = setName
     this.#role = role
+    this.#peers = peers
+  }
+
+  /** Makes it known to the others of its set. */
+  join(host: string): void {
+    this.#peers.push({ host, member: this })
+  }
+
+  peers(): readonly Peer[] {
+    return this.#peers
   }
 
   get role(): Role {
@@ -61,17 +78,23 @@ export class Member {
     if (setName === undefined) return { isWritablePrimary: true }
     const last = this.opTime()
     const majority = this.opTime(true)
-    const hosts = role === 'arbiter' || this.isHidden ? this.otherHosts : [me, ...this.otherHosts]
+    const hosts = this.#peers
+      .filter(({ member }) => member.role !== 'arbiter' && !member.isHidden)
+      .map(({ host }) => host)
+    const arbiters = this.#peers.filter(({ member }) => member.role === 'arbiter').map(({ host }) => host)
+    const primary = this.#peers.find(({ member }) => member.role === 'primary')?.host
     const date = this.#data.clock.wall()
     return {
       hosts,
-      ...(role === 'arbiter' && { arbiters: [me], arbiterOnly: true }),
+      ...(arbiters.length > 0 && { arbiters }),
+      ...(role === 'arbiter' && { arbiterOnly: true }),
       setName,
       setVersion: this.configVersion,
       isWritablePrimary: role === 'primary',
       secondary: role === 'secondary',
       ...(this.isHidden && { hidden: true, passive: true }),
-      ...(role === 'primary' && { primary: me, electionId: this.electionId }),
+      ...(primary !== undefined && { primary }),
+      ...(role === 'primary' && { electionId: this.electionId }),
       me,
       lastWrite: doc({
         opTime: { ...last },

@@ -1,10 +1,12 @@
+import { splitNs } from '../apply-ops.ts'
 import { asNumber, doc, encode, field, OK } from '../bson.ts'
-import { describeNamespace, indexSpecs } from '../catalog.ts'
+import { bucketsOf, describeNamespace, indexSpecs } from '../catalog.ts'
 import type { CommandTable, Context } from '../context.ts'
-import { makeCollection, removeNamespace } from '../definitions.ts'
+import { changeView, makeCollection, removeNamespace, renameCollection } from '../definitions.ts'
 import { MongoFailure } from '../failure.ts'
 import { addIndexes, removeIndexes } from '../indexes.ts'
 import { compileFilter } from '../match.ts'
+import { modifyCollection } from '../modify.ts'
 
 /** What there is, and the commands that change it. */
 export const definitionCommands: CommandTable = {
@@ -20,6 +22,8 @@ export const definitionCommands: CommandTable = {
   dropIndexes: { run: dropIndexes, isWrite: true, takes: ['index'] },
   drop: { run: drop, isWrite: true, takes: [] },
   dropDatabase: { run: dropDatabase, isWrite: true, takes: [] },
+  renameCollection: { run: rename, isWrite: true, takes: ['to', 'dropTarget'] },
+  collMod: { run: collMod, isWrite: true },
 }
 
 function listDatabases({ server: { data }, command }: Context): Buffer {
@@ -113,4 +117,26 @@ function dropDatabase({ server: { data }, command: { db } }: Context): Buffer {
   for (const namespace of all) data.drop(namespace)
   if (all.length > 0) data.log({ op: 'c', ns: `${db}.$cmd`, o: doc({ dropDatabase: 1 }) })
   return doc({ ...(all.length > 0 && { dropped: db }), ok: OK })
+}
+
+function rename({ server: { data }, command }: Context): Buffer {
+  const from = splitNs(command.string('renameCollection')!)
+  const to = splitNs(command.string('to') ?? '')
+  const found = data.catalog.collection(from.db, from.name)
+  if (found === undefined) throw new MongoFailure(26, `Source collection ${from.db}.${from.name} does not exist`)
+  renameCollection(data, found, { ...to, dropTarget: command.flag('dropTarget') })
+  return doc({ ok: OK })
+}
+
+function collMod({ server: { data }, command }: Context): Buffer {
+  const { db } = command
+  const name = command.collection()
+  const found = data.catalog.find(db, name)
+  if (found === undefined) throw new MongoFailure(26, `ns does not exist: ${db}.${name}`)
+  if (found.kind === 'view') {
+    changeView(data, found, command)
+    return doc({ ok: OK })
+  }
+  const collection = found.kind === 'collection' ? found : data.catalog.collection(db, bucketsOf(name))!
+  return doc({ ...modifyCollection(data, collection, command.body), ok: OK })
 }

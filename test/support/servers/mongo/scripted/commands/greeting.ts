@@ -1,6 +1,7 @@
-import { doc, OK } from '../bson.ts'
+import { asString, doc, field, OK } from '../bson.ts'
 import type { CommandTable, Context } from '../context.ts'
 import { MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES, MAX_WRITE_BATCH } from '../wire.ts'
+import { beginLogin } from './users.ts'
 
 const GIT_VERSION = '0'.repeat(40)
 
@@ -16,7 +17,8 @@ export const greetingCommands: CommandTable = {
   refreshSessions: { run: () => doc({ ok: OK }), takes: [] },
 }
 
-function hello({ server, client, command }: Context): Buffer {
+function hello(context: Context): Buffer {
+  const { server, client, command } = context
   const { member, version, port } = server
   const { isWritablePrimary, ...greeting } = member.greeting(`127.0.0.1:${port}`)
   const isNew = command.name === 'hello'
@@ -34,8 +36,24 @@ function hello({ server, client, command }: Context): Buffer {
     minWireVersion: 0,
     maxWireVersion: version.maxWireVersion,
     readOnly: false,
+    ...login(context),
     ok: OK,
   })
+}
+
+/** What a greeting says about logging in: the mechanisms of a user, and the answer to a login it begins. */
+function login(context: Context): Readonly<Record<string, unknown>> {
+  const { command, server } = context
+  const asked = command.text('saslSupportedMechs')
+  const dot = asked?.indexOf('.') ?? -1
+  const isKnown = asked !== undefined && server.users.find(asked.slice(0, dot), asked.slice(dot + 1)) !== undefined
+  const start = command.document('speculativeAuthenticate')
+  const db = start === undefined ? undefined : asString(field(start, 'db'))
+  const reply = start === undefined ? undefined : beginLogin(context, start, db ?? 'admin')
+  return {
+    ...(isKnown && { saslSupportedMechs: ['SCRAM-SHA-256'] }),
+    ...(reply !== undefined && { speculativeAuthenticate: reply }),
+  }
 }
 
 function buildInfo({ server: { version } }: Context): Buffer {
