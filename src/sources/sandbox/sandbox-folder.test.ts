@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { lacks } from '../../../test/support/requirements.ts'
 import { scratchFolder } from '../../../test/support/test-repository.ts'
 import { isAlive } from './processes.ts'
 import { SandboxFolder } from './sandbox-folder.ts'
@@ -80,3 +81,32 @@ test('a place where no sandbox can be made is named', () => {
     expect.objectContaining({ code: 'HF_TARGET_INVALID', message: expect.stringContaining('/nowhere') }),
   )
 })
+
+test.skipIf(lacks('root'))(
+  'a place that servers cannot reach is named, or passed over when nobody chose it',
+  async () => {
+    using scratch = scratchFolder()
+    const inner = scratch.join('inner')
+    mkdirSync(inner, { mode: 0o755 })
+    expect(() => SandboxFolder.create({ root: inner })).toThrow(
+      expect.objectContaining({
+        code: 'HF_TARGET_INVALID',
+        message: expect.stringContaining(`may not go through ${scratch.path}`),
+      }),
+    )
+    const { TMPDIR, HOLDFAST_SANDBOX_DIR } = process.env
+    delete process.env.HOLDFAST_SANDBOX_DIR
+    process.env.TMPDIR = inner
+    try {
+      await using folder = SandboxFolder.create()
+      expect(folder.path.startsWith(inner)).toBe(false)
+      const seen = folder.start('who', 'sh', ['-c', 'pwd'])
+      expect(await seen.ended).toBe('exit code 0')
+      expect(seen.log()).toBe(`${folder.path}\n`)
+    } finally {
+      if (TMPDIR === undefined) delete process.env.TMPDIR
+      else process.env.TMPDIR = TMPDIR
+      if (HOLDFAST_SANDBOX_DIR !== undefined) process.env.HOLDFAST_SANDBOX_DIR = HOLDFAST_SANDBOX_DIR
+    }
+  },
+)

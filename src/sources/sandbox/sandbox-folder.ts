@@ -19,9 +19,13 @@ import { systemClock } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { workerModule } from '../../lib/worker-pool.ts'
 import { isAlive, killAll, processesIn } from './processes.ts'
+import { barrierTo } from './reachable.ts'
 
 export interface SandboxOptions {
-  /** Where sandboxes are made: a folder that the user servers run as can reach. Default: HOLDFAST_SANDBOX_DIR, else the folder for temporary files. */
+  /**
+   * Where sandboxes are made: a folder that the user servers run as can reach. Default: HOLDFAST_SANDBOX_DIR, else the folder for temporary
+   * files, or the system's where that one is closed to others.
+   */
   readonly root?: string | undefined
 }
 
@@ -34,6 +38,7 @@ export interface ProcessOptions {
 
 /** Whom servers run as when Holdfast runs as root, which databases refuse and which a foreign dump must not have. */
 const UNPRIVILEGED_USER = 'nobody'
+const SYSTEM_FOLDERS = ['/tmp', '/var/tmp']
 const NAME = /^holdfast-sandbox-([0-9]+)-/
 const REMOVAL = { recursive: true, force: true, maxRetries: 10, retryDelay: 100 } as const
 const LOG_TAIL_BYTES = 64 * 1024
@@ -64,10 +69,17 @@ export class SandboxFolder implements AsyncDisposable {
   }
 
   /** @throws HoldfastError HF_TARGET_INVALID when there can be no folder */
-  static create({ root = process.env.HOLDFAST_SANDBOX_DIR ?? tmpdir() }: SandboxOptions = {}): SandboxFolder {
+  static create({ root: named = process.env.HOLDFAST_SANDBOX_DIR }: SandboxOptions = {}): SandboxFolder {
     const uid = process.getuid?.() === 0 ? (userId(UNPRIVILEGED_USER) ?? 65_534) : undefined
     const user = uid === undefined ? {} : { uid, gid: uid }
+    const barrierOf = (folder: string): string | undefined =>
+      uid === undefined ? undefined : barrierTo(folder, { uid, gid: uid })
+    let root = named ?? tmpdir()
     try {
+      root = named ?? [root, ...SYSTEM_FOLDERS].find((folder) => barrierOf(folder) === undefined) ?? root
+      const barrier = barrierOf(root)
+      if (barrier !== undefined)
+        throw new Error(`${UNPRIVILEGED_USER}, whom servers run as, may not go through ${barrier}`)
       removeLeftovers(root)
       const path = mkdtempSync(join(root, `holdfast-sandbox-${process.pid}-`))
       chmodSync(path, 0o700)
@@ -76,7 +88,7 @@ export class SandboxFolder implements AsyncDisposable {
     } catch (cause) {
       throw new HoldfastError('HF_TARGET_INVALID', `no sandbox can be made in ${root}: ${(cause as Error).message}`, {
         cause,
-        hint: 'name a folder with enough room in HOLDFAST_SANDBOX_DIR',
+        hint: 'name a folder with enough room, which others may go through, in HOLDFAST_SANDBOX_DIR',
       })
     }
   }
