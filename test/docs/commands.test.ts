@@ -27,13 +27,13 @@ afterEach(() => {
 
 /** A server that the reader of a document has, named by variables. */
 interface Surroundings {
-  readonly needs: RequirementName
+  readonly needs: readonly RequirementName[]
   start(): Promise<{ readonly variables: NodeJS.ProcessEnv; stop(): Promise<void> }>
 }
 
 const surroundings: Readonly<Record<string, Surroundings>> = {
   'docs/guide/postgresql.md': {
-    needs: 'postgres15',
+    needs: ['postgres15'],
     async start() {
       const server = await startPostgres({ version: 15 })
       const variables = { PGHOST: server.host, PGPORT: String(server.port), PGUSER: server.user }
@@ -41,7 +41,7 @@ const surroundings: Readonly<Record<string, Surroundings>> = {
     },
   },
   'docs/guide/redis.md': {
-    needs: 'redis-server',
+    needs: ['redis-server', 'restic'],
     async start() {
       const server = await startRedis()
       return { variables: { REDIS_PORT: String(server.port) }, stop: () => server.stop() }
@@ -51,7 +51,7 @@ const surroundings: Readonly<Record<string, Surroundings>> = {
 
 /** Documents whose server this machine lacks. */
 const withoutServer = new Set(
-  documents.filter((path) => surroundings[path] !== undefined && lacks(surroundings[path].needs)),
+  documents.filter((path) => surroundings[path] !== undefined && lacks(...surroundings[path].needs)),
 )
 
 /** Runs the blocks of a document as a reader would: in a home folder of their own, `holdfast` on PATH. */
@@ -82,7 +82,7 @@ function follow(
 
 describe('the commands of the documents', () => {
   test.for(documents)('%s', { timeout: 150_000 }, async (path, { skip }) => {
-    skip(withoutServer.has(path), `needs ${surroundings[path]?.needs}`)
+    skip(withoutServer.has(path), `needs ${surroundings[path]?.needs.join(' and ')}`)
     const markdown = readFileSync(join(checkout, path), 'utf8')
     const skipped = commandBlocks(markdown).filter((block) => block.notRun !== undefined)
     if (skipped.length > 0) {
