@@ -10,6 +10,8 @@ export interface BaseBackupOptions {
   readonly checkpoint: 'fast' | 'spread'
   /** Bytes per second. */
   readonly maxRate: number | undefined
+  /** The manifest of an earlier backup: send only what changed since. PostgreSQL 17 and later. */
+  readonly since?: AsyncIterable<Uint8Array> | undefined
 }
 
 export interface LogPosition {
@@ -57,7 +59,7 @@ const FIRST_WITH_TYPED_COPY = 15
  * The command for a backup with the WAL it needs to become consistent. Tablespaces are not to be mapped: their content lies in the
  * snapshot where a link lies on the server. Archiving is not waited for, since the WAL is in the backup.
  */
-export function baseBackupCommand({ majorVersion, label, checkpoint, maxRate }: BaseBackupOptions): string {
+export function baseBackupCommand({ majorVersion, label, checkpoint, maxRate, since }: BaseBackupOptions): string {
   const quotedLabel = `'${label.replaceAll("'", "''")}'`
   const rate = maxRate === undefined ? [] : [`MAX_RATE ${Math.floor(maxRate / 1024)}`]
   if (majorVersion < FIRST_WITH_TYPED_COPY) {
@@ -66,12 +68,14 @@ export function baseBackupCommand({ majorVersion, label, checkpoint, maxRate }: 
     return `BASE_BACKUP ${[...words, "MANIFEST 'yes'", "MANIFEST_CHECKSUMS 'CRC32C'"].join(' ')}`
   }
   const options = [`LABEL ${quotedLabel}`, 'PROGRESS', `CHECKPOINT '${checkpoint}'`, 'WAL', 'WAIT false', ...rate]
-  return `BASE_BACKUP (${[...options, "MANIFEST 'yes'", "MANIFEST_CHECKSUMS 'CRC32C'"].join(', ')})`
+  const increment = since === undefined ? [] : ['INCREMENTAL']
+  return `BASE_BACKUP (${[...options, "MANIFEST 'yes'", "MANIFEST_CHECKSUMS 'CRC32C'", ...increment].join(', ')})`
 }
 
 /**
  * Takes a base backup (PostgreSQL documentation, "Streaming Replication Protocol", BASE_BACKUP). The content of a part has to be read to
- * its end before the next is asked for.
+ * its end before the next is asked for. Of what changed since an earlier backup, files come as incremental ones where that is less. A server that
+ * cannot tell what changed says so before the first part; one that is not through with its WAL makes the first part wait.
  *
  * @throws HoldfastError when the server fails, is gone, or says what makes no sense
  */
@@ -79,6 +83,7 @@ export async function* baseBackup(
   connection: ReplicationConnection,
   options: BaseBackupOptions,
 ): AsyncGenerator<BackupPart> {
+  if (options.since !== undefined) await connection.copyIn('UPLOAD_MANIFEST', options.since)
   connection.send(baseBackupCommand(options))
   const position = await readPosition(connection)
   const rows = await connection.result()

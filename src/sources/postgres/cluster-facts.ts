@@ -55,14 +55,22 @@ export interface ClusterIdentity {
   readonly version: string
   readonly majorVersion: number
   readonly systemId: string
+  readonly timeline: number
   readonly pageBytes: number
   readonly walSegmentBytes: number
+  /** Of one file of a relation. */
+  readonly segmentBytes: number
   readonly dataChecksums: boolean
   /** Whether it has the setting `allow_in_place_tablespaces`, and insists on it. */
   readonly knowsFolders: boolean
   /** Of the data directory: 0700 or 0750. */
   readonly directoryMode: number
+  /** Whether it keeps summaries of its WAL, by which it knows what changed; undefined before PostgreSQL 17, which has none. */
+  readonly summarizesWal: boolean | undefined
 }
+
+/** From here on a server can send what changed since an earlier backup. */
+export const FIRST_WITH_INCREMENTS = 17
 
 /** The setting came to older versions with these minor ones. */
 const firstWithFolders: ReadonlyMap<number, number> = new Map([
@@ -71,17 +79,21 @@ const firstWithFolders: ReadonlyMap<number, number> = new Map([
 ])
 
 export async function readClusterIdentity(connection: ReplicationConnection): Promise<ClusterIdentity> {
-  const { systemId } = await connection.identify()
+  const { systemId, timeline } = await connection.identify()
   const versionNumber = Number(await connection.show('server_version_num'))
   return {
     version: await connection.show('server_version'),
     majorVersion: majorOf(versionNumber),
     systemId,
+    timeline,
     pageBytes: Number(await connection.show('block_size')),
     walSegmentBytes: bytesOf(await connection.show('wal_segment_size')),
+    segmentBytes: bytesOf(await connection.show('segment_size')),
     dataChecksums: (await connection.show('data_checksums')) === 'on',
     knowsFolders: versionNumber >= (firstWithFolders.get(majorOf(versionNumber)) ?? 0),
     directoryMode: Number.parseInt(await connection.show('data_directory_mode'), 8),
+    summarizesWal:
+      majorOf(versionNumber) < FIRST_WITH_INCREMENTS ? undefined : (await connection.show('summarize_wal')) === 'on',
   }
 }
 

@@ -1,6 +1,12 @@
 import { HoldfastError } from '../../lib/errors.ts'
 import type { SourceProblem } from '../source.ts'
-import { type ClusterFacts, NEWEST_MAJOR, OLDEST_MAJOR, readClusterFacts } from './cluster-facts.ts'
+import {
+  type ClusterFacts,
+  FIRST_WITH_INCREMENTS,
+  NEWEST_MAJOR,
+  OLDEST_MAJOR,
+  readClusterFacts,
+} from './cluster-facts.ts'
 import { SqlSession } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
 import { ReplicationConnection } from './replication.ts'
@@ -8,8 +14,6 @@ import { type ErrorPlace, hbaLine, replicationGrant } from './server-error.ts'
 
 /** Settings that decide what can be backed up; absent when the server does not know them. */
 type ServerSettings = ReadonlyMap<string, string>
-
-const FIRST_WITH_SUMMARIES = 17
 
 /** Everything that keeps physical backups of a cluster from working, or makes them less than they could be. */
 export async function examineCluster(
@@ -101,7 +105,7 @@ function settingProblems(facts: ClusterFacts, settings: ServerSettings, usedSend
     )
   if (settings.get('fsync') === 'off')
     add('warning', 'fsync is off: a crash of the machine destroys the cluster', 'ALTER SYSTEM RESET fsync;')
-  if (facts.majorVersion >= FIRST_WITH_SUMMARIES && settings.get('summarize_wal') === 'off')
+  if (facts.majorVersion >= FIRST_WITH_INCREMENTS && settings.get('summarize_wal') === 'off')
     add(
       'note',
       'summarize_wal is off: the server cannot tell what changed, so every backup reads all of it',

@@ -50,6 +50,8 @@ export interface PostgresManifest {
   readonly done: BackupType
   /** Why they differ. */
   readonly reason: string | undefined
+  /** Id of the snapshot that was patched; undefined when the whole cluster was read. */
+  readonly base: string | undefined
   /** RFC 3339, by the clock of the machine that made it. */
   readonly started: string
   readonly ended: string
@@ -92,13 +94,18 @@ export const postgresManifest: z.ZodType<PostgresManifest> = z
     asked: backupType,
     done: backupType,
     reason: z.string().optional(),
+    base: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
     started: z.string(),
     ended: z.string(),
     warnings: z.array(z.string()),
   })
-  .transform(({ reason, tablespaces, databases, ...rest }) => ({
+  .transform(({ reason, base, tablespaces, databases, ...rest }) => ({
     ...rest,
     reason,
+    base,
     tablespaces: tablespaces.map(({ oid, name, location }) => ({ oid, name, location })),
     databases: databases.map(({ oid, name, sizeBytes }) => ({ oid, name, sizeBytes })),
   }))

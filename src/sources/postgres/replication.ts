@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { type ConnectOptions, connectClient } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
 import { connectionLost, type ErrorPlace, type ServerReport } from './server-error.ts'
-import { messageTypes, readColumns, readValues, Wire } from './wire.ts'
+import { messageHeader, messageTypes, readColumns, readValues, Wire } from './wire.ts'
 
 /** A row of an answer to a replication command, by column. */
 export type TextRow = Readonly<Record<string, string | undefined>>
@@ -90,6 +90,24 @@ export class ReplicationConnection implements AsyncDisposable {
     }
   }
 
+  /**
+   * Sends bytes with a command that takes a copy. The pieces must stay as they are.
+   * @throws HoldfastError with what the server reports; then `recover` goes on. Whatever `content` throws: then the connection is of no use
+   */
+  async copyIn(command: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+    this.send(command)
+    await this.wire.expect(messageTypes.copyIn)
+    const { stream } = this.#client.connection
+    for await (const piece of content) {
+      this.#signal?.throwIfAborted()
+      stream.write(messageHeader(messageTypes.copyData, piece.length))
+      if (!stream.write(piece)) await drained(stream)
+    }
+    stream.write(messageHeader(messageTypes.copyDone, 0))
+    await this.result()
+    await this.wire.expect(messageTypes.readyForQuery)
+  }
+
   /** After an error the server reported: reads on to where it takes the next command. */
   async recover(): Promise<void> {
     await this.wire.expect(messageTypes.readyForQuery)
@@ -127,4 +145,18 @@ export class ReplicationConnection implements AsyncDisposable {
     }
     this.#signal?.throwIfAborted()
   }
+}
+
+/** Resolves when more can be written, or nothing can be any more: whoever reads next learns why. */
+async function drained(stream: Duplex): Promise<void> {
+  if (stream.destroyed || !stream.writableNeedDrain) return
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      stream.off('drain', done)
+      stream.off('close', done)
+      resolve()
+    }
+    stream.once('drain', done)
+    stream.once('close', done)
+  })
 }

@@ -8,10 +8,18 @@ import { isWal } from './data-layout.ts'
 /** Where the server's manifest lies in a data directory. */
 export const SERVER_MANIFEST = 'backup_manifest'
 
+/**
+ * Where a snapshot has the manifest as the server sent it. After a full backup it is the one in the data directory; after an incremental one it
+ * speaks of what was sent, not of what is in the snapshot, and is what the server wants to see before the next one.
+ */
+export const sentManifestPath = (source: string): string => `/${source}/.holdfast/backup_manifest`
+
 export interface ListedFile {
   readonly sizeBytes: number
   /** CRC-32C, its bytes in hexadecimal as the server writes them; undefined when the server took none, or another kind. */
   readonly crc32c: string | undefined
+  /** As the server writes it: `2026-11-21 19:00:00 GMT`. */
+  readonly lastModified: string | undefined
 }
 
 /** What a server says it sent; PostgreSQL documentation, "Backup Manifest Format". */
@@ -32,6 +40,7 @@ const backupManifest = z.object({
       /** Hexadecimal, for a name that is not UTF-8. */
       'Encoded-Path': z.string().optional(),
       Size: z.int().min(0),
+      'Last-Modified': z.string().optional(),
       'Checksum-Algorithm': z.string().optional(),
       Checksum: z.string().optional(),
     }),
@@ -56,7 +65,11 @@ export function parseServerManifest(bytes: Buffer): ServerManifest {
     files: new Map(
       files.map(({ Path: path, 'Encoded-Path': encoded, Size: sizeBytes, ...sum }) => [
         path === undefined ? Buffer.from(encoded ?? '', 'hex').toString('latin1') : textToByteString(path),
-        { sizeBytes, crc32c: sum['Checksum-Algorithm'] === 'CRC32C' ? sum.Checksum : undefined },
+        {
+          sizeBytes,
+          crc32c: sum['Checksum-Algorithm'] === 'CRC32C' ? sum.Checksum : undefined,
+          lastModified: sum['Last-Modified'],
+        },
       ]),
     ),
     walRanges: ranges.map(({ Timeline: timeline, 'Start-LSN': start, 'End-LSN': end }) => ({ timeline, start, end })),
@@ -68,10 +81,12 @@ export function parseServerManifest(bytes: Buffer): ServerManifest {
  * Compares what was received with what the server says it sent: every file with its size and none besides, and the manifest with its own
  * checksum. `received` maps paths of the data directory to sizes.
  *
+ * @returns the manifest
  * @throws HoldfastError HF_SOURCE_DAMAGED naming the first difference
  */
-export function checkServerManifest(manifest: Buffer, received: ReadonlyMap<ByteString, number>): void {
-  const { files } = parseServerManifest(manifest)
+export function checkServerManifest(manifest: Buffer, received: ReadonlyMap<ByteString, number>): ServerManifest {
+  const parsed = parseServerManifest(manifest)
+  const { files } = parsed
   const unlisted = new Set(received.keys())
   for (const [path, { sizeBytes }] of files) {
     const got = received.get(path)
@@ -83,6 +98,7 @@ export function checkServerManifest(manifest: Buffer, received: ReadonlyMap<Byte
   }
   const other = [...unlisted].find((path) => !isWal(path))
   if (other !== undefined) throw different(`does not list ${JSON.stringify(byteStringToText(other))}, which came`)
+  return parsed
 }
 
 function parse(manifest: Buffer): z.infer<typeof backupManifest> {

@@ -4,9 +4,14 @@ import { HoldfastError } from '../../lib/errors.ts'
 import type { Timestamp } from '../../lib/go-time.ts'
 import { once, storeJson } from '../json-file.ts'
 import type { Tablespace } from './base-backup.ts'
+import { advance, checksumText, INITIAL_REGISTER } from './crc32c.ts'
 import { ALLOW_FOLDERS, AUTO_CONF, cutRuleFor, signals, tablespaceFolder } from './data-layout.ts'
+import type { IncrementalBase } from './incremental-base.ts'
+import { incrementalTarget, type PageSizes } from './incremental-file.ts'
+import { RelationPatcher } from './incremental-relations.ts'
 import { manifestPath, type PostgresManifest } from './manifest.ts'
-import { checkServerManifest } from './server-manifest.ts'
+import { checkServerManifest, SERVER_MANIFEST, sentManifestPath } from './server-manifest.ts'
+import { type ReplacedFile, syntheticManifest } from './synthetic-manifest.ts'
 import { readTar, type TarMember } from './tar-reader.ts'
 
 const PRIVATE_FILE_MODE = 0o600
@@ -22,18 +27,29 @@ export interface WriterOptions {
   readonly directoryMode: number
   /** Of what the server does not send: our own files and that directory. */
   readonly time: Timestamp
+  /** What the archives build on, when they hold only what changed. */
+  readonly base: IncrementalBase | undefined
+  readonly pages: PageSizes
 }
 
 const NEWLINE = 0x0a
 const MAX_AUTO_CONF_BYTES = 1024 * 1024
+
+/** Says where recovery begins; of an incremental backup also what it builds on, and then a server refuses to start with it. */
+const BACKUP_LABEL = 'backup_label'
+const MAX_LABEL_BYTES = 64 * 1024
+const incrementLines = /^INCREMENTAL FROM [^\n]*\n/gm
 
 /**
  * Lays the archives of a base backup out as one data directory. Where the server has a link to a tablespace, the snapshot has a folder with
  * its content (PostgreSQL calls it a tablespace in place). So restored data never lands outside the folder that was asked for, least of all
  * in the tablespaces of the server it comes from, where a link would lead. The manifest knows where the links led, for who wants them back.
  *
+ * Of an incremental backup it makes what a full one would have been: files of which pages came are patched, `backup_label` loses the lines that
+ * name the earlier backup, and `backup_manifest` is written anew.
+ *
  * At the end of recovery the server refuses such folders unless it is told to expect them, so a snapshot with tablespaces has a line about
- * it in `postgresql.auto.conf`: apart from left out signal files the only thing that is not as the server sent it.
+ * it in `postgresql.auto.conf`: apart from left out signal files the only thing that is not as the server has it.
  */
 export class SnapshotWriter {
   readonly #entries: EntrySink
@@ -41,6 +57,11 @@ export class SnapshotWriter {
   readonly #root: ByteString
   /** Files of the data directory and their sizes. */
   readonly #received = new Map<ByteString, number>()
+  readonly #patcher: RelationPatcher | undefined
+  /** Files that are not as they were sent, by the path they were sent as. */
+  readonly #replaced = new Map<ByteString, ReplacedFile>()
+  /** What the server must say of its label, if checksums mean what they are taken for. */
+  #labelChecksum: string | undefined
   readonly #spacesToName: Set<ByteString>
   #owner: Pick<EntryAttributes, 'uid' | 'gid'> | undefined
   #isChecked = false
@@ -50,6 +71,7 @@ export class SnapshotWriter {
     this.#options = options
     this.#root = textToByteString(`/${options.source}/data`)
     this.#spacesToName = new Set(options.tablespaces.map(({ oid }) => tablespaceFolder(oid)))
+    this.#patcher = options.base && new RelationPatcher(options.base, options.pages)
   }
 
   async archive(tablespace: Tablespace | undefined, content: AsyncIterable<Uint8Array>): Promise<void> {
@@ -59,14 +81,21 @@ export class SnapshotWriter {
 
   /** Stores the server's manifest and compares with it what came. */
   async serverManifest(content: AsyncIterable<Uint8Array>): Promise<void> {
-    const pieces: Uint8Array[] = []
-    // Copied: pieces are only valid until the next one is asked for.
-    for await (const piece of content) pieces.push(Buffer.from(piece))
-    const manifest = Buffer.concat(pieces)
-    checkServerManifest(manifest, this.#received)
+    const manifest = await whole(content)
+    const parsed = checkServerManifest(manifest, this.#received)
     this.#isChecked = true
     const attributes = { ...this.#own(), mode: PRIVATE_FILE_MODE }
-    await this.#entries.file(`${this.#root}/backup_manifest`, attributes, once(manifest), { kind: 'content' })
+    const store = async (path: ByteString, input: AsyncIterable<Uint8Array>): Promise<void> =>
+      await this.#entries.file(path, attributes, input, { kind: 'content' })
+    await store(textToByteString(sentManifestPath(this.#options.source)), once(manifest))
+    const own = `${this.#root}/${SERVER_MANIFEST}`
+    if (this.#patcher === undefined) return await store(own, once(manifest))
+    // A server of another byte order writes checksums otherwise: then those of patched files are left out.
+    const isUnderstood = parsed.files.get(BACKUP_LABEL)?.crc32c === this.#labelChecksum
+    const replaced = isUnderstood
+      ? this.#replaced
+      : new Map([...this.#replaced].map(([path, file]) => [path, { ...file, checksum: undefined }]))
+    await store(own, inPieces(syntheticManifest(parsed, replaced)))
   }
 
   /** The last thing written. @throws HoldfastError HF_SOURCE_DAMAGED when the server left its manifest out */
@@ -91,11 +120,37 @@ export class SnapshotWriter {
       )
     } else if (member.type === 'directory') this.#entries.directory(place, attributes)
     else if (member.type === 'symlink') this.#entries.symlink(place, member.linkTarget, attributes)
-    else {
+    else if (!(await this.#isReplaced(place, path, member, attributes))) {
       const content = this.#needsLine(path, member) ? withLine(member.content) : member.content
       await this.#entries.file(place, attributes, content, cutRuleFor(path, this.#options.blockBytes))
       this.#received.set(path, member.size)
     }
+  }
+
+  /** Stores a file otherwise than it was sent, if need be. */
+  async #isReplaced(
+    place: ByteString,
+    path: ByteString,
+    { size, content }: TarMember,
+    attributes: EntryAttributes,
+  ): Promise<boolean> {
+    if (this.#patcher === undefined) return false
+    if (path === BACKUP_LABEL) {
+      if (size > MAX_LABEL_BYTES) throw new HoldfastError('HF_SOURCE_DAMAGED', `the server's ${path} has ${size} bytes`)
+      const sent = await whole(content)
+      const label = Buffer.from(sent.toString('latin1').replace(incrementLines, ''), 'latin1')
+      this.#labelChecksum = checksumText(~advance(INITIAL_REGISTER, sent) >>> 0)
+      this.#replaced.set(path, { path, size: label.length, checksum: ~advance(INITIAL_REGISTER, label) >>> 0 })
+      await this.#entries.file(place, attributes, once(label), { kind: 'content' })
+    } else {
+      const target = incrementalTarget(path)
+      if (target === undefined) return false
+      const patched = `${this.#root}/${target}`
+      const file = await this.#patcher.patch(this.#entries, patched, attributes, { path: target, size, content })
+      this.#replaced.set(path, { path: target, ...file })
+    }
+    this.#received.set(path, size)
+    return true
   }
 
   #needsLine(path: ByteString, { size }: TarMember): boolean {
@@ -110,9 +165,18 @@ export class SnapshotWriter {
 }
 
 async function* withLine(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const pieces: Uint8Array[] = []
-  for await (const piece of content) pieces.push(Buffer.from(piece))
-  const text = Buffer.concat(pieces)
+  const text = await whole(content)
   yield text
   if (!text.includes(ALLOW_FOLDERS)) yield Buffer.from(`${text.at(-1) === NEWLINE ? '' : '\n'}${ALLOW_FOLDERS}\n`)
+}
+
+async function whole(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  // Copied: pieces are only valid until the next one is asked for.
+  for await (const piece of content) pieces.push(Buffer.from(piece))
+  return Buffer.concat(pieces)
+}
+
+async function* inPieces(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* pieces
 }

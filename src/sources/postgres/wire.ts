@@ -11,6 +11,7 @@ export const messageTypes = {
   error: 'E',
   notice: 'N',
   parameterStatus: 'S',
+  copyIn: 'G',
   copyOut: 'H',
   copyData: 'd',
   copyDone: 'c',
@@ -23,6 +24,14 @@ export interface MessageHeader {
 }
 
 const HEADER_BYTES = 5
+
+/** The beginning of a message to the server. */
+export function messageHeader(type: string, length: number): Uint8Array {
+  const header = Buffer.alloc(HEADER_BYTES)
+  header.write(type, 'latin1')
+  header.writeUInt32BE(length + 4, 1)
+  return header
+}
 /** Of messages that are taken whole. Those with data are read in pieces, and their length costs no memory. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024
 

@@ -84,7 +84,7 @@ export async function* dumpEntries(
  */
 export async function* fileContent(
   repository: Repository,
-  { content }: Node,
+  { content }: Pick<Node, 'content'>,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const ids = content ?? []

@@ -1,0 +1,132 @@
+/**
+ * CRC-32C (Castagnoli, reflected; `123456789` comes to e3069283), as backup manifests have it, and the arithmetic to follow the checksum of a
+ * file through changes without reading what stays. A register is the state before the final xor. Without its initial value the register is
+ * linear: that of a difference is the difference of registers, and that of a message with n zero bytes behind it is a product.
+ */
+
+const POLYNOMIAL = 0x82f63b78
+const STEP_BYTES = 8
+export const INITIAL_REGISTER = -1
+
+/** Of table k, at `k << 8 | byte`: what `byte` comes to once k more zero bytes have followed it. */
+const table = new Int32Array(STEP_BYTES * 256)
+
+for (let byte = 0; byte < 256; byte++) {
+  let register = byte
+  for (let bit = 0; bit < 8; bit++) register = (register >>> 1) ^ (register & 1 ? POLYNOMIAL : 0)
+  table[byte] = register
+}
+for (let i = 256; i < table.length; i++) table[i] = (table[i - 256]! >>> 8) ^ table[table[i - 256]! & 0xff]!
+
+/** The register after more bytes. */
+export function advance(register: number, bytes: Uint8Array): number {
+  let state = register
+  for (let i = 0; i < bytes.length; i++) state = (state >>> 8) ^ table[(state ^ bytes[i]!) & 0xff]!
+  return state
+}
+
+/** The register after the difference of words `from` to `to`, an even number of them, in the byte order of this machine. */
+function advanceByDifference(
+  register: number,
+  before: Int32Array,
+  after: Int32Array,
+  from: number,
+  to: number,
+): number {
+  let state = register
+  for (let i = from; i < to; i += 2) {
+    const low = state ^ before[i]! ^ after[i]!
+    const high = before[i + 1]! ^ after[i + 1]!
+    state =
+      table[1792 | (low & 0xff)]! ^
+      table[1536 | ((low >>> 8) & 0xff)]! ^
+      table[1280 | ((low >>> 16) & 0xff)]! ^
+      table[1024 | (low >>> 24)]! ^
+      table[768 | (high & 0xff)]! ^
+      table[512 | ((high >>> 8) & 0xff)]! ^
+      table[256 | ((high >>> 16) & 0xff)]! ^
+      table[high >>> 24]!
+  }
+  return state
+}
+
+/** The polynomial 1, and x: the highest power is the lowest bit. */
+const ONE = 0x80000000 | 0
+const X = 0x40000000
+/** x to this power is 1: the polynomial is (x + 1) times a primitive one of degree 31. */
+const ORDER = 2 ** 31 - 1
+
+function multiply(a: number, b: number): number {
+  let factor = a
+  let product = 0
+  for (let bit = 31; bit >= 0; bit--) {
+    if ((b >>> bit) & 1) product ^= factor
+    factor = (factor >>> 1) ^ (factor & 1 ? POLYNOMIAL : 0)
+  }
+  return product
+}
+
+/** x to the powers 1, 2, 4, 8 ... */
+const powers = new Int32Array(31)
+powers[0] = X
+for (let i = 1; i < powers.length; i++) powers[i] = multiply(powers[i - 1]!, powers[i - 1]!)
+
+/** The register after so many zero bytes; a negative number takes them back. */
+export function shift(register: number, zeroBytes: number): number {
+  let exponent = (8 * zeroBytes) % ORDER
+  if (exponent < 0) exponent += ORDER
+  let factor = ONE
+  for (let i = 0; exponent !== 0; i++, exponent >>>= 1) if (exponent & 1) factor = multiply(factor, powers[i]!)
+  return multiply(register, factor)
+}
+
+/** Follows the checksum of a file from one state of it to another. Differences are told in the order in which they lie. */
+export class ChangedChecksum {
+  readonly #before: number
+  readonly #sizeBefore: number
+  readonly #sizeAfter: number
+  /** Of the differences so far, without initial value, at `#position`. */
+  #difference = 0
+  #position = 0
+  /** Of what is cut off, without initial value. */
+  #cutOff = 0
+
+  /** `before`: the checksum of the file as it was. */
+  constructor(before: number, sizeBefore: number, sizeAfter: number) {
+    this.#before = ~before
+    this.#sizeBefore = sizeBefore
+    this.#sizeAfter = sizeAfter
+  }
+
+  /**
+   * The stretch of the file from `at` on, as it was and as it is: bytes `from` to `to` of both buffers, whole multiples of eight. What was
+   * not there was zeros.
+   */
+  changed(at: number, before: Int32Array, after: Int32Array, from: number, to: number): void {
+    if (at > this.#position) this.#difference = shift(this.#difference, at - this.#position)
+    this.#difference = advanceByDifference(this.#difference, before, after, from / 4, to / 4)
+    this.#position = at + to - from
+  }
+
+  /** Bytes behind the new end, in order. */
+  cutOff(bytes: Uint8Array): void {
+    this.#cutOff = advance(this.#cutOff, bytes)
+  }
+
+  /** The checksum of the file as it is. */
+  finish(): number {
+    const base = shift(this.#before ^ this.#cutOff, this.#sizeAfter - this.#sizeBefore)
+    return ~(base ^ shift(this.#difference, this.#sizeAfter - this.#position)) >>> 0
+  }
+}
+
+/** As manifests write a checksum: the bytes as they lie in the memory of a little-endian machine. */
+export function checksumText(checksum: number): string {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(checksum)
+  return bytes.toString('hex')
+}
+
+/** The checksum a manifest states; undefined when it is none of eight digits. */
+export const parseChecksum = (text: string): number | undefined =>
+  /^[0-9a-f]{8}$/i.test(text) ? Buffer.from(text, 'hex').readUInt32LE() : undefined

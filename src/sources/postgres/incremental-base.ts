@@ -1,0 +1,198 @@
+import type { FilePart } from '../../engine/archive/stream-saver.ts'
+import { BlobLoader } from '../../engine/repository/blob-loader.ts'
+import type { Repository } from '../../engine/repository/repository.ts'
+import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts'
+import { type ByteString, byteStringToText, type Node, textToByteString } from '../../engine/repository/tree/node.ts'
+import { TreeLoader } from '../../engine/repository/tree-loader.ts'
+import { fileContent, findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
+import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
+import { type Id, shortId } from '../../lib/id.ts'
+import { parseChecksum } from './crc32c.ts'
+import { isVisibilityMap } from './incremental-file.ts'
+import type { PostgresManifest } from './manifest.ts'
+import { parseServerManifest, SERVER_MANIFEST, type ServerManifest, sentManifestPath } from './server-manifest.ts'
+import { manifestWithout } from './synthetic-manifest.ts'
+
+/** A file as an earlier snapshot has it. */
+export interface PreviousFile {
+  readonly path: ByteString
+  readonly size: number
+  readonly content: readonly Id[]
+  /** CRC-32C, as the manifest in its data directory says. */
+  readonly checksum: number | undefined
+}
+
+/** Decoded folders that are kept: a server sends one after the other. */
+const KEPT_FOLDERS = 4
+
+/**
+ * The snapshot an incremental backup builds on. Whatever is wrong with it is told with HF_DATA_DAMAGED: it keeps nobody from reading the
+ * whole cluster instead. Close it after use.
+ */
+export class IncrementalBase implements Disposable {
+  readonly snapshot: Id
+  readonly blockBytes: number
+  readonly #repository: Repository
+  readonly #signal: AbortSignal | undefined
+  readonly #sent: ServerManifest
+  readonly #checksums: ReadonlyMap<ByteString, number>
+  readonly #root: Id
+  readonly #trees: TreeLoader
+  readonly #blobs: BlobLoader
+  readonly #folders = new Map<ByteString, Promise<ReadonlyMap<ByteString, Node>>>()
+
+  private constructor(
+    repository: Repository,
+    snapshot: StoredSnapshot,
+    blockBytes: number,
+    parts: { readonly sent: ServerManifest; readonly root: Id; readonly checksums: ReadonlyMap<ByteString, number> },
+    signal: AbortSignal | undefined,
+  ) {
+    this.snapshot = snapshot.id
+    this.blockBytes = blockBytes
+    this.#repository = repository
+    this.#signal = signal
+    this.#sent = parts.sent
+    this.#root = parts.root
+    this.#checksums = parts.checksums
+    this.#trees = new TreeLoader(repository)
+    this.#blobs = new BlobLoader(repository, 'data')
+  }
+
+  /** @throws HoldfastError HF_DATA_DAMAGED when it has not all that is needed to begin */
+  static async open(
+    repository: Repository,
+    snapshot: StoredSnapshot,
+    { source, blockBytes }: PostgresManifest,
+    signal?: AbortSignal,
+  ): Promise<IncrementalBase> {
+    return await orDamaged(snapshot.id, signal, async () => {
+      const find = (path: string) => findDumpSource(repository, rootOf(snapshot), textToByteString(path), signal)
+      const sent = await find(sentManifestPath(source))
+      const data = await find(`/${source}/data`)
+      const own = await find(`/${source}/data/${SERVER_MANIFEST}`)
+      if (sent.kind !== 'file' || own.kind !== 'file' || data.kind !== 'folder')
+        throw new Error('it is not laid out as it should be')
+      const read = async (node: Node): Promise<ServerManifest> => {
+        const pieces: Uint8Array[] = []
+        for await (const piece of fileContent(repository, node, signal)) pieces.push(piece)
+        return parseServerManifest(Buffer.concat(pieces))
+      }
+      const checksums = new Map<ByteString, number>()
+      for (const [path, { crc32c }] of (await read(own.node)).files) {
+        const checksum = crc32c === undefined ? undefined : parseChecksum(crc32c)
+        if (checksum !== undefined) checksums.set(path, checksum)
+      }
+      return new IncrementalBase(
+        repository,
+        snapshot,
+        blockBytes,
+        { sent: await read(sent.node), root: data.tree, checksums },
+        signal,
+      )
+    })
+  }
+
+  /**
+   * The manifest the server made with the snapshot, by which it knows what the snapshot has. Visibility maps are not in it, so that it sends
+   * them whole.
+   */
+  async *serverManifest(): AsyncGenerator<Uint8Array> {
+    yield* manifestWithout(this.#sent, isVisibilityMap)
+  }
+
+  /** A file of the data directory that consists of whole pages. */
+  async find(path: ByteString, pageBytes: number): Promise<PreviousFile> {
+    const at = path.lastIndexOf('/')
+    const folder = await orDamaged(this.snapshot, this.#signal, () => this.#folder(path.slice(0, at)))
+    const node = folder.get(path.slice(at + 1))
+    if (node?.type !== 'file' || node.content === null) throw this.#damaged(path, 'is not in it')
+    const size = Number(node.size)
+    if (size % pageBytes !== 0 || node.content.length !== Math.ceil(size / this.blockBytes))
+      throw this.#damaged(path, 'is not cut as its manifest says')
+    return { path, size, content: node.content, checksum: this.#checksums.get(path) }
+  }
+
+  /** Blocks `from` to `to` of a file, as they are stored. */
+  stored(file: PreviousFile, from: number, to: number): FilePart {
+    for (let block = from; block < to; block++) this.#requireBlob(file, block)
+    const size = Math.min(to * this.blockBytes, file.size) - from * this.blockBytes
+    return { kind: 'stored', ids: file.content.slice(from, to), size }
+  }
+
+  /** The content of blocks of a file, in order. */
+  async *load(file: PreviousFile, blocks: Uint32Array): AsyncGenerator<Uint8Array> {
+    for (const block of blocks) this.#requireBlob(file, block)
+    if (this.#repository.storage.properties.directory === undefined) {
+      const content = Array.from(blocks, (block) => file.content[block]!)
+      yield* this.#guarded(fileContent(this.#repository, { content }, this.#signal))
+      return
+    }
+    for (const block of blocks)
+      yield await orDamaged(this.snapshot, this.#signal, () => this.#blobs.load(file.content[block]!, this.#signal))
+  }
+
+  [Symbol.dispose](): void {
+    this.#trees.close()
+    this.#blobs.close()
+  }
+
+  #requireBlob({ path, size, content }: PreviousFile, block: number): void {
+    const expected = Math.min(this.blockBytes, size - block * this.blockBytes)
+    const id = content[block]!
+    const length = this.#repository.index.plaintextLength('data', id)
+    if (length === undefined) throw this.#damaged(path, `lacks the blob ${shortId(id)}`)
+    if (length !== expected) throw this.#damaged(path, `has the blob ${shortId(id)} of another length than its place`)
+  }
+
+  async #folder(path: ByteString): Promise<ReadonlyMap<ByteString, Node>> {
+    const known = this.#folders.get(path)
+    if (known !== undefined) return await known
+    const loading = this.#loadFolder(path)
+    this.#folders.set(path, loading)
+    if (this.#folders.size > KEPT_FOLDERS) this.#folders.delete(this.#folders.keys().next().value!)
+    return await loading
+  }
+
+  async #loadFolder(path: ByteString): Promise<ReadonlyMap<ByteString, Node>> {
+    let tree = this.#root
+    for (const name of path.split('/')) {
+      const { nodes } = await this.#trees.load(tree, this.#signal)
+      const found = nodes.find((node) => node.name === name)
+      if (found?.subtree === undefined) return new Map()
+      tree = found.subtree
+    }
+    const { nodes } = await this.#trees.load(tree, this.#signal)
+    return new Map(nodes.map((node) => [node.name, node]))
+  }
+
+  async *#guarded(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const iterator = bytes[Symbol.asyncIterator]()
+    for (;;) {
+      const next = await orDamaged(this.snapshot, this.#signal, () => iterator.next())
+      if (next.done === true) return
+      yield next.value
+    }
+  }
+
+  #damaged(path: ByteString, how: string): HoldfastError {
+    return damaged(this.snapshot, new Error(`${byteStringToText(path)} ${how}`))
+  }
+}
+
+async function orDamaged<T>(snapshot: Id, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (isHoldfastError(error, 'HF_INTERRUPTED')) throw error
+    throw damaged(snapshot, error)
+  }
+}
+
+const damaged = (snapshot: Id, cause: unknown): HoldfastError =>
+  new HoldfastError(
+    'HF_DATA_DAMAGED',
+    `snapshot ${shortId(snapshot)} cannot be built on: ${cause instanceof Error ? cause.message : cause}`,
+    { context: { snapshot }, cause },
+  )
