@@ -45,3 +45,42 @@ test('cursors give all documents in batches, and are gone when killed', async ()
   server.killCursors()
   await expect(cursor.toArray()).rejects.toMatchObject({ code: 43 })
 })
+
+test('planned faults hit the commands they are planned for', async () => {
+  await using server = await startScriptedMongo()
+  await using client = await new MongoClient(server.url, { retryReads: false }).connect()
+  const collection = client.db('shop').collection('a')
+  await collection.insertMany(Array.from({ length: 50 }, (_, n) => ({ n })))
+  server.faults.add({ command: 'getMore', after: 1, times: 1, code: 11_602, message: 'stepping down' })
+  const read = (): Promise<unknown[]> => collection.find({}, { batchSize: 10 }).toArray()
+  await expect(read()).rejects.toMatchObject({ code: 11_602 })
+  expect(await read()).toHaveLength(50)
+  server.faults.add({ command: 'find', collection: 'a', times: 1, cut: 'before' })
+  await expect(read()).rejects.toThrow(/connection .* closed/)
+  expect(await read()).toHaveLength(50)
+  server.faults.add({
+    command: 'getMore',
+    times: 1,
+    run: async () => void (await client.db('shop').dropCollection('a')),
+  })
+  await expect(read()).rejects.toMatchObject({ code: 175 })
+  server.faults.add({ command: 'find', times: 1, delayMs: 300 })
+  const started = performance.now()
+  await read()
+  expect(performance.now() - started).toBeGreaterThan(290)
+})
+
+test('what is not known is refused', async () => {
+  await using server = await startScriptedMongo()
+  await using client = await connect(server)
+  await expect(client.db('a').command({ fly: 1 })).rejects.toMatchObject({ code: 59 })
+  await expect(client.db('a').command({ find: 'b', fly: 1 })).rejects.toMatchObject({ code: 40_415 })
+  await expect(
+    client
+      .db('a')
+      .collection('b')
+      .find({ a: { $fly: 1 } })
+      .toArray(),
+  ).rejects.toMatchObject({ code: 2 })
+  await expect(client.db('a').collection('b.').insertOne({})).rejects.toThrow()
+})

@@ -134,6 +134,11 @@ export class Collection {
     else yield* this.#scanById(order.endsWith('backwards') ? -1 : 1, bounds)
   }
 
+  /** Whether a record is still there. */
+  has(recordId: number): boolean {
+    return this.#records.has(recordId)
+  }
+
   /** Those of a scan whose records came later than `recordId`. */
   *scanAfter(recordId: number, order: ScanOrder, bounds: IdBounds): Generator<StoredDocument> {
     const last = this.#records.get(recordId)

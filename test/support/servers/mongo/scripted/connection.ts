@@ -52,14 +52,15 @@ export class Connection {
 
   /** Undefined when the connection is to be cut instead. */
   async #replyTo(request: Request): Promise<Buffer | undefined> {
+    let command: Command | undefined
     try {
-      const command = new Command(request)
+      command = new Command(request)
       const fault = await this.#faults.before(command, this.#gone.signal)
       if (fault === 'cut') return undefined
       const reply = await dispatch({ server: this.#server, client: this.#client, command })
       return fault === 'cut-after' ? undefined : reply
     } catch (error) {
-      return failureReply(this.#server, error)
+      return failureReply(this.#server, error, command)
     }
   }
 }

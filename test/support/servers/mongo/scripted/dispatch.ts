@@ -35,15 +35,30 @@ export async function dispatch(context: Context): Promise<Buffer> {
     if (definition.takes !== undefined) command.allow(definition.takes)
     return withGossip(server, await definition.run(context))
   } catch (error) {
-    return failureReply(server, error)
+    return failureReply(server, error, command)
   }
 }
 
 /** The reply to a command that failed. */
-export function failureReply(server: Server, error: unknown): Buffer {
+export function failureReply(server: Server, error: unknown, command?: Command): Buffer {
   const failure =
     error instanceof MongoFailure ? error : new MongoFailure(1, `the scripted server failed: ${(error as Error).stack}`)
-  return withGossip(server, doc(failure.reply()))
+  return withGossip(server, doc({ ...failure.reply(), ...errorLabels(failure, command) }))
+}
+
+/** Failures of a moment, after which a write may be sent again. */
+const RETRYABLE: ReadonlySet<number> = new Set([91, 189, 262, 10_107, 11_600, 11_602, 13_435, 13_436])
+
+/** What drivers go by when they send a command again. */
+function errorLabels(
+  { code, labels }: MongoFailure,
+  command: Command | undefined,
+): { readonly errorLabels?: readonly string[] } {
+  const all = new Set(labels)
+  if (command?.raw('txnNumber') !== undefined && RETRYABLE.has(code)) {
+    all.add(command.raw('autocommit') === undefined ? 'RetryableWriteError' : 'TransientTransactionError')
+  }
+  return all.size === 0 ? {} : { errorLabels: [...all] }
 }
 
 const READS: ReadonlySet<string> = new Set([

@@ -80,9 +80,8 @@ export class MongoFailure extends Error {
 
   /** The fields of a reply that says so. */
   reply(): Readonly<Record<string, unknown>> {
-    const { labels, message, code } = this
+    const { message, code } = this
     return {
-      ...(labels.length > 0 && { errorLabels: labels }),
       ok: 0,
       errmsg: message,
       code,

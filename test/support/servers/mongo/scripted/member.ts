@@ -34,6 +34,7 @@ export class Member {
   readonly #data: Datastore
   #role: Role
   #changes = 0n
+  #waiting: (() => void)[] = []
 
   constructor(data: Datastore, setName: string | undefined, role: Role, peers: Peer[] = []) {
     this.#data = data
@@ -114,6 +115,23 @@ export class Member {
   become(role: Role): void {
     this.#role = role
     this.#changes++
+    for (const wake of [...this.#waiting]) wake()
+  }
+
+  /** Waits as long as a client knows all changes, at most `ms`. */
+  async changedSince(known: bigint, ms: number, signal: AbortSignal): Promise<void> {
+    if (known !== this.#changes) return
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', done)
+        this.#waiting = this.#waiting.filter((wake) => wake !== done)
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      signal.addEventListener('abort', done)
+      this.#waiting.push(done)
+    })
   }
 
   /** What replies of members of a set say about time. */

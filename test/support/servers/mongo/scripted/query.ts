@@ -4,7 +4,7 @@ import { collationOf, completeCollation } from './collation.ts'
 import type { Collection, IdBounds, ScanOrder } from './collection.ts'
 import type { Server } from './context.ts'
 import { MongoFailure } from './failure.ts'
-import { compileFilter } from './match.ts'
+import { compileFilter, type Filter } from './match.ts'
 import { runPipeline } from './pipeline.ts'
 import { compileProjection, sorted } from './shape.ts'
 import { unpackBuckets } from './time-series.ts'
@@ -33,7 +33,9 @@ export interface QueryResult {
 /** Runs a query. Nothing is read before it is asked for, except for sorting. */
 export function runQuery(server: Server, query: Query): QueryResult {
   const { source, collection } = readSource(server, query)
-  return { documents: shaped(source, query), collection }
+  // A generator that has ended cannot go on.
+  const isTail = query.isTailable === true && 'next' in source
+  return { documents: isTail ? (source as QueryResult['documents']) : shaped(source, query), collection }
 }
 
 function* shaped(source: Iterable<Buffer>, { skip = 0, limit = 0, projection }: Query): Generator<Buffer> {
@@ -56,17 +58,13 @@ function readSource(server: Server, query: Query): Source {
   const found = server.data.catalog.find(db, name)
   if (found !== undefined && found.kind !== 'collection') return readView(server, query, found)
   const collection = collectionAt(server, found, query)
-  if (collection === undefined) return { source: [], collection: undefined }
-  const collation = collationOf(completeCollation(query.collation)) ?? collection.collation
+  const collation = collationOf(completeCollation(query.collation)) ?? collection?.collation
   const matches = compileFilter(query.filter, collation?.compare)
+  if (collection === undefined) return { source: [], collection: undefined }
   const { order, isSorted } = scanOrder(collection, query)
   const bounds = order.startsWith('id') ? idBounds(query.filter, collection.name === 'oplog.rs' ? 'ts' : '_id') : {}
-  const stored =
-    time === undefined
-      ? query.isTailable
-        ? tail(collection, order, bounds)
-        : collection.scan(order, bounds)
-      : collection.at(time, order, bounds)
+  if (query.isTailable) return { source: tail(collection, { order, bounds, matches }), collection }
+  const stored = time === undefined ? collection.scan(order, bounds) : collection.at(time, order, bounds)
   const matching = documentsOf(stored, matches)
   const source = isSorted ? matching : sorted(matching, query.sort!, collation)
   return { source, collection: collection === found ? collection : undefined }
@@ -114,20 +112,36 @@ function* documentsOf(
   for (const { bytes } of stored) if (matches(bytes)) yield bytes
 }
 
-/** Goes on where it was when there is more: a scan that can be asked again after it has ended. */
-function tail(collection: Collection, order: ScanOrder, bounds: IdBounds): Iterable<{ readonly bytes: Buffer }> {
+/**
+ * A scan that can be asked again after it has ended, and goes on where it was when there is more.
+ * @throws MongoFailure CappedPositionLost, when asked, if what it read last is no longer there
+ */
+function tail(collection: Collection, { order, bounds, matches }: Tail): Iterator<Buffer> & Iterable<Buffer> {
   let last = -1
   return {
-    [Symbol.iterator]: () => ({
-      next: () => {
-        for (const stored of collection.scanAfter(last, order, bounds)) {
-          last = stored.recordId
-          return { value: stored, done: false }
-        }
-        return { value: undefined, done: true }
-      },
-    }),
+    [Symbol.iterator]() {
+      return this
+    },
+    next: () => {
+      if (last >= 0 && !collection.has(last)) {
+        throw new MongoFailure(
+          136,
+          `CollectionScan died due to position in capped collection being deleted. Last seen record id: ${last}`,
+        )
+      }
+      for (const { recordId, bytes } of collection.scanAfter(last, order, bounds)) {
+        last = recordId
+        if (matches(bytes)) return { value: bytes, done: false }
+      }
+      return { value: undefined, done: true }
+    },
   }
+}
+
+interface Tail {
+  readonly order: ScanOrder
+  readonly bounds: IdBounds
+  readonly matches: Filter
 }
 
 /** The order in which documents are read, and whether that is the order that is wanted. */

@@ -1,4 +1,4 @@
-import { asString, doc, field, OK } from '../bson.ts'
+import { asNumber, asString, doc, field, OK } from '../bson.ts'
 import type { CommandTable, Context } from '../context.ts'
 import { MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES, MAX_WRITE_BATCH } from '../wire.ts'
 import { beginLogin } from './users.ts'
@@ -17,9 +17,17 @@ export const greetingCommands: CommandTable = {
   refreshSessions: { run: () => doc({ ok: OK }), takes: [] },
 }
 
-function hello(context: Context): Buffer {
+async function hello(context: Context): Promise<Buffer> {
   const { server, client, command } = context
   const { member, version, port } = server
+  // A client that says what it knows wants to hear of a change, or after a while that there is none.
+  const known = command.document('topologyVersion')
+  const patience = command.number('maxAwaitTimeMS')
+  if (known !== undefined && patience !== undefined && field(known, 'processId')?.bytes.equals(member.processId.id)) {
+    const counter = field(known, 'counter')!
+    const changes = counter.bytes.length === 8 ? counter.bytes.readBigInt64LE(0) : BigInt(asNumber(counter)!)
+    await member.changedSince(changes, patience, client.signal)
+  }
   const { isWritablePrimary, ...greeting } = member.greeting(`127.0.0.1:${port}`)
   const isNew = command.name === 'hello'
   return doc({
