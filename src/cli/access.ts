@@ -25,6 +25,8 @@ export interface ConfiguredAccess {
   readonly url: string
   /** Reads the password from where the configuration says it is. */
   readonly readPassword: () => Promise<string>
+  /** What the command line says about opening it, which wins. */
+  readonly typed?: Pick<ResolvedAccess, 'keyHint'> & { readonly password: PasswordSource | undefined }
 }
 
 /** Where a password comes from. */
@@ -57,7 +59,7 @@ export const sourceAccess = (options: FromRepositoryOptions): AccessOptions => (
   insecureNoPassword: options.fromInsecureNoPassword,
 })
 
-const isConfigured = (access: AccessOptions | ConfiguredAccess): access is ConfiguredAccess => 'url' in access
+export const isConfigured = (access: AccessOptions | ConfiguredAccess): access is ConfiguredAccess => 'url' in access
 
 /** What opening a repository takes. */
 export interface ResolvedAccess {
@@ -75,12 +77,12 @@ export async function resolveAccess(
   environment: Environment,
 ): Promise<ResolvedAccess> {
   if (isConfigured(access)) {
-    const { name, url, readPassword } = access
+    const { name, url, readPassword, typed } = access
     return {
       what: `repository ${name}`,
       location: url,
-      password: { kind: 'secret', read: readPassword },
-      keyHint: undefined,
+      password: typed?.password ?? { kind: 'secret', read: readPassword },
+      keyHint: typed?.keyHint,
     }
   }
   return {
@@ -102,25 +104,53 @@ interface Candidate<T> {
   readonly value: T
 }
 
+/** What options or variables say about where a repository is. */
+export interface GivenLocation {
+  readonly rank: ValueSource['rank']
+  readonly kind: 'text' | 'file'
+  /** The location itself, or the file that holds it. */
+  readonly value: string
+}
+
 /**
- * The location of the repository. The command line wins over HOLDFAST_ variables, these over RESTIC_ variables.
+ * What was given. The command line wins over HOLDFAST_ variables, these over RESTIC_ variables.
+ * @throws HoldfastError HF_USAGE when two of the same strength were
+ */
+export function givenLocation(options: AccessOptions, sources: Sources): GivenLocation | undefined {
+  const { prefix } = options
+  const given = (kind: GivenLocation['kind']) => (value: string) => ({ kind, value })
+  const chosen = strongest([
+    candidate(options.repo, sources.get(`${prefix}repo`), given('text')),
+    candidate(options.repositoryFile, sources.get(`${prefix}repository-file`), given('file')),
+  ])
+  return chosen && { ...chosen.value, rank: chosen.rank as ValueSource['rank'] }
+}
+
+/**
+ * Whether the configuration has to be asked which repository is meant: nothing was given, or one word, which may be a name. What has a slash
+ * or a scheme is a location, and so is what was set for restic.
+ */
+export function asksConfiguration(options: AccessOptions, sources: Sources): boolean {
+  const given = givenLocation(options, sources)
+  if (given === undefined) return options.prefix === ''
+  return given.kind === 'text' && given.rank < 2 && /^[\w-][\w.-]*$/.test(given.value)
+}
+
+/**
+ * The location of the repository.
  * @throws HoldfastError HF_USAGE when there is none, or two of the same strength
  */
 export async function chooseLocation(options: AccessOptions, sources: Sources): Promise<string> {
   const { prefix } = options
-  const candidates = [
-    candidate(options.repo, sources.get(`${prefix}repo`), (text): { text?: string; file?: string } => ({ text })),
-    candidate(options.repositoryFile, sources.get(`${prefix}repository-file`), (file) => ({ file })),
-  ]
-  const chosen = strongest(candidates)
-  if (chosen === undefined)
+  const given = givenLocation(options, sources)
+  if (given === undefined)
     throw new HoldfastError('HF_USAGE', prefix === '' ? 'no repository was given' : 'no source repository was given', {
       hint: `give --${prefix}repo or --${prefix}repository-file, or set HOLDFAST_${prefix === '' ? '' : 'FROM_'}REPOSITORY`,
     })
-  if (chosen.value.text !== undefined) return chosen.value.text
-  const file = chosen.value.file!
-  const location = trimSpace(await readTextFile(file, `repository file ${file}`))
-  if (location === '') throw new HoldfastError('HF_USAGE', `repository file ${file} is empty`)
+  const { kind, value } = given
+  if (kind === 'text') return value
+  const location = trimSpace(await readTextFile(value, `repository file ${value}`))
+  if (location === '') throw new HoldfastError('HF_USAGE', `repository file ${value} is empty`)
   return location
 }
 
@@ -161,6 +191,19 @@ export function choosePassword(options: AccessOptions, sources: Sources, environ
       },
     )
   return { kind: 'empty' }
+}
+
+/** The password that the command line itself names, for a repository whose configuration names one. */
+export function typedPassword(options: AccessOptions, sources: Sources): PasswordSource | undefined {
+  const typed = (name: string, text: string | undefined): string | undefined =>
+    sources.get(`${options.prefix}${name}`)?.rank === 0 ? text : undefined
+  const onlyTyped = {
+    ...options,
+    passwordFile: typed('password-file', options.passwordFile),
+    passwordCommand: typed('password-command', options.passwordCommand),
+  }
+  const chosen = choosePassword(onlyTyped, sources, {})
+  return chosen.kind === 'prompt' ? undefined : chosen
 }
 
 /**

@@ -10,7 +10,15 @@ import { openStorage } from '../engine/storage/locations.ts'
 import type { Storage } from '../engine/storage/storage.ts'
 import { shortId } from '../lib/id.ts'
 import type { Progress } from '../lib/progress.ts'
-import { type AccessOptions, type ConfiguredAccess, mainAccess, resolveAccess } from './access.ts'
+import {
+  type AccessOptions,
+  asksConfiguration,
+  type ConfiguredAccess,
+  isConfigured,
+  mainAccess,
+  type ResolvedAccess,
+  resolveAccess,
+} from './access.ts'
 import type { CommandContext } from './context.ts'
 import { createCounter } from './output/counter.ts'
 import { withPassword } from './password.ts'
@@ -113,13 +121,37 @@ export async function openStorageAt(context: CommandContext, location: string): 
   })
 }
 
+/**
+ * Where the repository is that a command line means, and what opens it: a location, or a name of the configuration, which is read only when
+ * it has to be asked.
+ * @throws HoldfastError HF_USAGE, HF_CONFIG_INVALID, HF_NOT_MOUNTED
+ */
+export async function resolveRepository(
+  context: CommandContext,
+  asked: AccessOptions | ConfiguredAccess = mainAccess(context.global),
+): Promise<ResolvedAccess> {
+  const { sources, environment } = context
+  return await resolveAccess((await configuredAccess(context, asked)) ?? asked, sources, environment)
+}
+
+/** The configured repository that is meant; undefined when it is a location. */
+export async function configuredAccess(
+  context: CommandContext,
+  asked: AccessOptions | ConfiguredAccess,
+): Promise<ConfiguredAccess | undefined> {
+  if (isConfigured(asked)) return asked
+  if (!asksConfiguration(asked, context.sources)) return undefined
+  const { findConfigured } = await import('./configured/named-repository.ts')
+  return await findConfigured(context, asked)
+}
+
 async function openNamedRepository(
   context: CommandContext,
   options: SessionOptions,
   gate: WriteGate,
 ): Promise<Repository> {
-  const { global, output, sources, environment } = context
-  const access = await resolveAccess(options.access ?? mainAccess(global), sources, environment)
+  const { global, output } = context
+  const access = await resolveRepository(context, options.access)
   const remote = await openStorageAt(context, access.location)
   const storage = options.dryRun ? withDryRun(remote) : withWriteGate(remote, gate)
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)

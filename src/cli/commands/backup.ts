@@ -11,7 +11,6 @@ import { monotonicMilliseconds } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { localTimestamp, type Timestamp } from '../../lib/go-time.ts'
 import { shortId } from '../../lib/id.ts'
-import { choosePassword, mainAccess } from '../access.ts'
 import { absolutePaths, existingTargets } from '../backup-targets.ts'
 import type { Command } from '../command.ts'
 import { readCommandOutput } from '../command-output.ts'
@@ -20,14 +19,14 @@ import { type BackupOptions, backupDescription } from '../descriptions/backup.ts
 import { usageError } from '../descriptions/usage.ts'
 import { BackupReport } from '../output/backup-report.ts'
 import { chooseParent } from '../parent-choice.ts'
-import { cacheDirectoryOf, type RepositorySession, withRepository } from '../repository-session.ts'
+import { cacheDirectoryOf, type RepositorySession, resolveRepository, withRepository } from '../repository-session.ts'
 import { readInput } from '../standard-input.ts'
 import { versionFacts } from '../version.ts'
 
 export const backupCommand: Command<BackupOptions> = {
   ...backupDescription,
   async run(context, options, args) {
-    refuseTwoUsesOfInput(context, options)
+    await refuseTwoUsesOfInput(context, options)
     const isComplete =
       options.stdin || options.stdinFromCommand
         ? await backUpStream(context, options, args)
@@ -216,11 +215,12 @@ async function* notEmpty(input: AsyncIterable<Uint8Array>, name: string): AsyncG
     })
 }
 
-function refuseTwoUsesOfInput({ global, sources, environment }: CommandContext, options: BackupOptions): void {
-  if (choosePassword(mainAccess(global), sources, environment).kind !== 'prompt') return
-  const hint = 'give --password-file or --password-command, or set HOLDFAST_PASSWORD'
-  if (options.stdin && !options.stdinFromCommand)
-    throw usageError('standard input cannot hold both the password and the data', hint)
-  if ([...options.filesFrom, ...options.filesFromVerbatim, ...options.filesFromRaw].includes('-'))
-    throw usageError('standard input cannot hold both the password and the list of files', hint)
+async function refuseTwoUsesOfInput(context: CommandContext, options: BackupOptions): Promise<void> {
+  const holdsData = options.stdin && !options.stdinFromCommand
+  const holdsFiles = [...options.filesFrom, ...options.filesFromVerbatim, ...options.filesFromRaw].includes('-')
+  if ((!holdsData && !holdsFiles) || (await resolveRepository(context)).password.kind !== 'prompt') return
+  throw usageError(
+    `standard input cannot hold both the password and the ${holdsData ? 'data' : 'list of files'}`,
+    'give --password-file or --password-command, or set HOLDFAST_PASSWORD',
+  )
 }

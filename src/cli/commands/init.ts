@@ -1,12 +1,20 @@
 import { type InitOptions as EngineInitOptions, initRepository } from '../../engine/repository/repository.ts'
 import { displayLocation } from '../../engine/storage/locations.ts'
 import { isHoldfastError } from '../../lib/errors.ts'
-import { chooseLocation, choosePassword, isLocationGiven, mainAccess, sourceAccess } from '../access.ts'
+import {
+  type ConfiguredAccess,
+  chooseLocation,
+  choosePassword,
+  isLocationGiven,
+  mainAccess,
+  resolveAccess,
+  sourceAccess,
+} from '../access.ts'
 import type { Command } from '../command.ts'
 import type { CommandContext } from '../context.ts'
 import { type InitOptions, initDescription } from '../descriptions/init.ts'
 import { readFirstPassword } from '../password.ts'
-import { openStorageAt, repositoryOptions, withRepository } from '../repository-session.ts'
+import { configuredAccess, openStorageAt, repositoryOptions, withRepository } from '../repository-session.ts'
 
 export const initCommand: Command<InitOptions> = {
   ...initDescription,
@@ -14,6 +22,14 @@ export const initCommand: Command<InitOptions> = {
     const { output, global, sources, environment } = context
     const access = mainAccess(global)
     if (!isLocationGiven(access) && (await initConfigured(context, options))) return 0
+    const named = isLocationGiven(access) ? await configuredAccess(context, access) : undefined
+    if (named !== undefined) {
+      await initOne(context, named, {
+        ...initOptions(context, options),
+        chunkerPolynomial: await sourcePolynomial(context, options),
+      })
+      return 0
+    }
     const place = await chooseLocation(access, sources)
     const location = displayLocation(place)
     const chunkerPolynomial = await sourcePolynomial(context, options)
@@ -48,26 +64,30 @@ async function initConfigured(context: CommandContext, options: InitOptions): Pr
   })
   if (configured === undefined) return false
   const chunkerPolynomial = await sourcePolynomial(context, options)
-  for (const name of configured.configuration.repositories.keys()) {
-    const { url, readPassword } = configured.accessOf(name)
-    const storage = await openStorageAt(context, url)
+  for (const name of configured.configuration.repositories.keys())
     try {
-      const { config } = await initRepository(
-        storage,
-        { password: await readPassword() },
-        { ...initOptions(context, options), chunkerPolynomial },
-      )
-      const location = displayLocation(url)
-      if (output.json) output.message({ message_type: 'initialized', id: config.id, repository: location })
-      else output.print(`created restic repository ${config.id.slice(0, 10)} at ${location} (${name})${PLEASE_NOTE}`)
+      await initOne(context, configured.accessOf(name), { ...initOptions(context, options), chunkerPolynomial })
     } catch (error) {
       if (!isHoldfastError(error, 'HF_REPO_EXISTS')) throw error
       output.print(`repository ${name} is there already`)
-    } finally {
-      await storage.close()
     }
-  }
   return true
+}
+
+/** Makes a repository of the configuration. @throws HoldfastError HF_REPO_EXISTS, HF_SECRET_UNAVAILABLE, storage errors */
+async function initOne(context: CommandContext, access: ConfiguredAccess, options: EngineInitOptions): Promise<void> {
+  const { output, sources, environment } = context
+  const { location: url, password } = await resolveAccess(access, sources, environment)
+  const storage = await openStorageAt(context, url)
+  try {
+    const { config } = await initRepository(storage, { password: await readFirstPassword(context, password) }, options)
+    const location = displayLocation(url)
+    if (output.json) output.message({ message_type: 'initialized', id: config.id, repository: location })
+    else
+      output.print(`created restic repository ${config.id.slice(0, 10)} at ${location} (${access.name})${PLEASE_NOTE}`)
+  } finally {
+    await storage.close()
+  }
 }
 
 const initOptions = (context: CommandContext, options: InitOptions): EngineInitOptions => ({

@@ -7,6 +7,7 @@ import { type AnySourceKind, loadSourceKinds } from '../../sources/registry.ts'
 import type { Source } from '../../sources/source.ts'
 import type { ConfiguredAccess } from '../access.ts'
 import type { CommandContext } from '../context.ts'
+import type { Environment } from '../environment.ts'
 import type { ConfigurationOptions } from '../options/configuration.ts'
 import { requireMount } from './mount.ts'
 
@@ -37,12 +38,15 @@ export async function loadConfigured(context: CommandContext, options: Configura
     configuration,
     openSource: ({ name, type, settings }) =>
       kinds.get(type)!.open(name, settings, { clock, secret: (reference) => readSecret(reference, secretOptions) }),
-    accessOf: (name) => {
-      const { url, password, mount } = configuration.repositories.get(name)!
-      if (mount) requireMount(name, url)
-      return { name, url, readPassword: () => readSecret(password, secretOptions) }
-    },
+    accessOf: (name) => accessOf(configuration, name, environment),
   }
+}
+
+/** How to open a repository of the configuration. Others must not be able to read its password file (S2-55). @throws HoldfastError HF_NOT_MOUNTED */
+export function accessOf(configuration: Configuration, name: string, environment: Environment): ConfiguredAccess {
+  const { url, password, mount } = configuration.repositories.get(name)!
+  if (mount) requireMount(name, url)
+  return { name, url, readPassword: () => readSecret(password, { environment, checkPermissions: true }) }
 }
 
 /** What each sort of source takes as settings, by type. */

@@ -12,7 +12,12 @@ export interface FromRepositoryOptions {
 }
 
 export const fromRepositoryOptions: OptionTable<FromRepositoryOptions> = {
-  fromRepo: value('from-repo', repositoryKind, 'the source repository', { environment: 'FROM_REPOSITORY' }),
+  fromRepo: value(
+    'from-repo',
+    repositoryKind,
+    'the source repository: a location, or a name that holdfast.yaml gives one',
+    { environment: 'FROM_REPOSITORY' },
+  ),
   fromRepositoryFile: value(
     'from-repository-file',
     fileKind,

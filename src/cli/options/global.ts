@@ -48,7 +48,10 @@ export interface GlobalOptions {
 }
 
 const options: OptionTable<GlobalOptions> = {
-  repo: value('repo', repositoryKind, 'the repository to work on', { short: 'r', environment: 'REPOSITORY' }),
+  repo: value('repo', repositoryKind, 'the repository to work on: a location, or a name that holdfast.yaml gives one', {
+    short: 'r',
+    environment: 'REPOSITORY',
+  }),
   repositoryFile: value('repository-file', fileKind, 'read the location of the repository from this file', {
     environment: 'REPOSITORY_FILE',
   }),
