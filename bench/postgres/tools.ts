@@ -21,7 +21,7 @@ export interface PostgresTool {
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--']
 
 async function run(command: readonly string[], folder: string): Promise<Measurement> {
-  const environment = { PATH: process.env.PATH, HOME: folder, LC_ALL: 'C.UTF-8', TMPDIR: folder }
+  const environment = { PATH: process.env.PATH, HOME: folder, LC_ALL: 'C.UTF-8', TMPDIR: folder, HOLDFAST_CONFIG: join(folder, 'holdfast.yaml') }
   const measured = await measure([...NOBODY, ...command], { folder, environment })
   if (measured.exitCode !== 0)
     throw new Error(`${command.join(' ')} ended with ${measured.exitCode}:\n${measured.stdout}${measured.stderr}`)
@@ -45,13 +45,15 @@ export function pgbackrestTool(cluster: BenchCluster, program: string): Postgres
     async begin() {
       if (repository !== undefined) cluster.remove(repository)
       repository = cluster.folder('pgbackrest')
+      // Not in the repository: a restore removes folders of the spool that have names of the repository's.
+      const beside = cluster.folder('pgbackrest-beside')
       const settings = {
         'repo1-path': repository,
         'repo1-bundle': 'y',
         'repo1-block': 'y',
-        'log-path': repository,
-        'lock-path': repository,
-        'spool-path': repository,
+        'log-path': beside,
+        'lock-path': beside,
+        'spool-path': beside,
         'start-fast': 'y',
         'compress-type': 'zst',
         'compress-level': '1',
@@ -82,7 +84,6 @@ export function holdfastTool(cluster: BenchCluster): PostgresTool {
   const program = join(import.meta.dirname, '../../bin/holdfast')
   let repository: string | undefined
   const { work } = cluster
-  const config = join(work, 'holdfast.yaml')
   return {
     name: 'holdfast',
     version: spawnSync(program, ['version'], { encoding: 'utf8' }).stdout.trim(),
@@ -98,10 +99,10 @@ sources: { shop: { type: postgres, url: "postgres://postgres@127.0.0.1:${cluster
 defaults: { verify: none }
 `,
       )
-      await run([program, 'init', '--config', config], work)
+      await run([program, 'init'], work)
     },
-    backUp: (kind) => run([program, 'backup:run', 'shop', '--type', kind, '--config', config], work),
-    restore: (target) => run([program, 'restore:run', 'shop', '--to', target, '--config', config], work),
+    backUp: (kind) => run([program, 'backup:run', 'shop', '--type', kind], work),
+    restore: (target) => run([program, 'restore:run', 'shop', '--to', target], work),
     storedBytes: () => sizeOf(join(repository!, 'repository', 'data')),
   }
 }
