@@ -26,9 +26,13 @@ interface Outcome {
 /** Runs the demonstration on a small tree; `interruptAt`: sends SIGINT when it has printed that. */
 async function demonstrate(program: string, interruptAt?: string): Promise<Outcome> {
   const folder = mkdtempSync(join(scratch, 'tmp-'))
-  const child = spawn(process.execPath, [join(checkout, 'scripts/demo.ts'), '--scale=0.01', `--program=${program}`], {
-    env: { ...process.env, TMPDIR: folder },
-  })
+  const child = spawn(
+    process.execPath,
+    [join(checkout, 'scripts/demo.ts'), '--scale=0.01', `--program=${program}`, '--part=files'],
+    {
+      env: { ...process.env, TMPDIR: folder },
+    },
+  )
   let [stdout, stderr] = ['', '']
   child.stderr.on('data', (data: Buffer) => {
     stderr += data.toString()

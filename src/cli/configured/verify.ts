@@ -2,6 +2,7 @@ import type { Assertion } from '../../config/assertion.ts'
 import type { StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import { loadSnapshots } from '../../engine/repository/snapshots.ts'
 import { shortId } from '../../lib/id.ts'
+import type { Progress } from '../../lib/progress.ts'
 import { sourceNameOf, type VerifyItem, type VerifyResult, verifySnapshots } from '../../recovery/verify-run.ts'
 import type { ProofLevel } from '../../sources/proof.ts'
 import type { CommandContext } from '../context.ts'
@@ -43,9 +44,16 @@ export async function verifyIn(
     return await verifySnapshots(repository, items, {
       programVersion: `holdfast ${versionFacts().version}`,
       clock,
-      progress: progressOf(context),
+      progress: brief(progressOf(context)),
       observer: new ProofReport(output),
       signal,
     })
   })
 }
+
+/** What is read is told as a check when it is done. */
+const brief = (progress: Progress): Progress => ({
+  ...progress,
+  step: (name, total) => progress.step(name, total, 'brief'),
+  note: (message) => progress.note(message, 'detail'),
+})
