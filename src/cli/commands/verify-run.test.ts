@@ -75,6 +75,43 @@ describe('verify:run', () => {
     expect(await kinds()).toEqual([])
   })
 
+  test('goes as far as the data, with what the owner asserts', async () => {
+    using stage = await ourStage()
+    const uploads = folder(stage, 'uploads')
+    const sources = { uploads: { type: 'files', paths: [uploads] } }
+    const asserting = (expectation: string): string =>
+      configureStage(stage, sources, {
+        defaults: { verify: 'none' },
+        assertions: { uploads: [{ name: 'it is there', file: `${uploads}/file`, expect: expectation }] },
+      })
+    await stage.must(['backup:run', '--all', '--config', asserting('value != null')])
+    const text = await stage.must(['verify:run', '--all', '--config', asserting('value.contains("uploads")')])
+    expect(text).toMatch(/passed +data +assertion "it is there"$/m)
+    expect(text).toMatch(/^uploads: proved: data, /m)
+    const { exitCode, stderr } = await stage.run(['verify:run', '--all', '--config', asserting('size(rows) > 1')])
+    expect(exitCode).toBe(4)
+    expect(stderr).toMatch(
+      /FAILED +data +assertion "it is there": size\(rows\) > 1 does not hold: value is .*, of 1 rows/,
+    )
+    expect(await stage.must(['snapshots'])).toMatch(/FAILED: data$/m)
+  })
+
+  test('compares with the source as it is now, and lists what differs (S4-47)', async () => {
+    using stage = await ourStage()
+    const uploads = folder(stage, 'uploads')
+    const config = configure(stage, { uploads: { type: 'files', paths: [uploads] } })
+    writeFileSync(`${uploads}/same`, 'same')
+    await stage.must(['backup:run', '--all', '--config', config])
+    const compare = ['verify:run', 'uploads', '--against-source', '--config', config]
+    expect(await stage.must(compare)).toMatch(/^uploads: equals snapshot /m)
+    writeFileSync(`${uploads}/file`, 'Content of uploads')
+    const { exitCode, stdout } = await stage.run(compare)
+    expect(exitCode).toBe(4)
+    expect(stdout.split('\n').filter((line) => line.startsWith('  '))).toEqual([
+      expect.stringMatching(new RegExp(`^  changed +${uploads}/file$`)),
+    ])
+  })
+
   test('refuses what it cannot mean', async () => {
     using stage = await ourStage()
     const config = configure(stage, { uploads: { type: 'files', paths: [folder(stage, 'uploads')] } })

@@ -7,9 +7,11 @@ import { chooseRestorePoint } from '../../recovery/restore-point.ts'
 import { isVerification } from '../../recovery/verification.ts'
 import { failureOfVerification, type VerifyItem, type VerifyResult } from '../../recovery/verify-run.ts'
 import type { Command } from '../command.ts'
+import { compareIn } from '../configured/compare.ts'
 import { type Configured, chooseSources, loadConfigured } from '../configured/load.ts'
 import { byRepository, inEachRepository, requireRepository } from '../configured/repositories.ts'
 import { verifyIn, verifyItem } from '../configured/verify.ts'
+import type { CommandContext } from '../context.ts'
 import { type VerifyRunOptions, verifyRunDescription } from '../descriptions/verify-run.ts'
 
 export const verifyRunCommand: Command<VerifyRunOptions> = {
@@ -33,12 +35,14 @@ export const verifyRunCommand: Command<VerifyRunOptions> = {
         : ids.size > 0
           ? [...configuration.repositories.keys()]
           : [...choice.sources.keys()]
+    const chooserOf =
+      (repository: string) =>
+      (snapshots: readonly StoredSnapshot[]): readonly VerifyItem[] =>
+        itemsOf(snapshots, choice.sources.get(repository) ?? [], choice, { ...options, configured })
+    if (options.againstSource) return await compareAll(context, configured, repositories, chooserOf)
     const results: VerifyResult[] = []
     const passedOver = await inEachRepository(context, repositories, async (repository) => {
-      const chosen = choice.sources.get(repository) ?? []
-      const choose = (snapshots: readonly StoredSnapshot[]) =>
-        itemsOf(snapshots, chosen, choice, { ...options, configured })
-      results.push(...(await verifyIn(context, configured, repository, choose)))
+      results.push(...(await verifyIn(context, configured, repository, chooserOf(repository))))
     })
     const unfound = [...ids].find((id) => !results.some(({ item }) => item.snapshot.id.startsWith(id)))
     const failure =
@@ -47,20 +51,39 @@ export const verifyRunCommand: Command<VerifyRunOptions> = {
       (unfound === undefined
         ? undefined
         : new HoldfastError('HF_SNAPSHOT_NOT_FOUND', `no snapshot has the id ${unfound}`))
-    if (output.json)
-      output.message({
-        message_type: 'summary',
-        outcome: failure === undefined ? 'passed' : 'failed',
-        verified: results.map(({ verification: { source, snapshot, outcome, proved } }) => ({
-          source,
-          snapshot_id: snapshot,
-          outcome,
-          level_proved: proved,
-        })),
-      })
+    if (output.json) output.message(summaryOf(results, failure))
     if (failure !== undefined) throw failure
     return 0
   },
+}
+
+const summaryOf = (results: readonly VerifyResult[], failure: unknown): object => ({
+  message_type: 'summary',
+  outcome: failure === undefined ? 'passed' : 'failed',
+  verified: results.map(({ verification: { source, snapshot, outcome, proved } }) => ({
+    source,
+    snapshot_id: snapshot,
+    outcome,
+    level_proved: proved,
+  })),
+})
+
+/** Compares with the live sources instead (S4-47). */
+async function compareAll(
+  context: CommandContext,
+  configured: Configured,
+  repositories: readonly string[],
+  chooserOf: (repository: string) => (snapshots: readonly StoredSnapshot[]) => readonly VerifyItem[],
+): Promise<number> {
+  const differing: string[] = []
+  const passedOver = await inEachRepository(context, repositories, async (repository) => {
+    differing.push(...(await compareIn(context, configured, repository, chooserOf(repository))))
+  })
+  if (passedOver !== undefined) throw passedOver
+  if (differing.length === 0) return 0
+  throw new HoldfastError('HF_VERIFICATION_FAILED', `not what the source holds now: ${differing.join(', ')}`, {
+    hint: 'back up again if the source is right, restore if the snapshot is',
+  })
 }
 
 interface Choice {
