@@ -21,7 +21,13 @@ export interface PostgresTool {
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--']
 
 async function run(command: readonly string[], folder: string): Promise<Measurement> {
-  const environment = { PATH: process.env.PATH, HOME: folder, LC_ALL: 'C.UTF-8', TMPDIR: folder, HOLDFAST_CONFIG: join(folder, 'holdfast.yaml') }
+  const environment = {
+    PATH: process.env.PATH,
+    HOME: folder,
+    LC_ALL: 'C.UTF-8',
+    TMPDIR: folder,
+    HOLDFAST_CONFIG: join(folder, 'holdfast.yaml'),
+  }
   const measured = await measure([...NOBODY, ...command], { folder, environment })
   if (measured.exitCode !== 0)
     throw new Error(`${command.join(' ')} ended with ${measured.exitCode}:\n${measured.stdout}${measured.stderr}`)
