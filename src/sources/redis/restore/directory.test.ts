@@ -158,8 +158,11 @@ describe.skipIf(lacks('redis-server'))('a restore into a data folder', () => {
     expect(planned.plan.problems).toEqual([])
     await planned.execute(restoreNotes())
     const file = scratch.join('some/dump.rdb')
-    const check = spawnSync('redis-check-rdb', [file], { encoding: 'utf8' })
-    expect(check.status, check.stdout).toBe(0)
+    // It refuses files of servers that are newer than it is.
+    if (readRdbFile(rdb).summary.version <= 10) {
+      const check = spawnSync('redis-check-rdb', [file], { encoding: 'utf8' })
+      expect(check.status, check.stdout).toBe(0)
+    }
     const restored = await startRedis({ args: ['--dir', scratch.join('some'), '--appendonly', 'yes'] })
     try {
       const keysOf = async (db: number): Promise<string[]> => {

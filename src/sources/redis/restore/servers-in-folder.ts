@@ -6,7 +6,11 @@ export interface ServersInFolder {
   readonly unknown: readonly number[]
 }
 
-const SERVER_NAME = /^(redis|valkey|keydb)/
+/** In the title a server gives itself: `/usr/bin/redis-server 127.0.0.1:6379`. */
+const SERVER_TITLE = /(?:^|\/)(?:redis|valkey|keydb)-(?:server|sentinel)\b/
+
+/** A server may have been started by another program, such as a loader. */
+const MAX_WORDS = 4
 
 /** A server changes to its `dir` when it starts: it is looked for by that, whatever its configuration. */
 export function serversInFolder(folder: string): ServersInFolder {
@@ -22,7 +26,8 @@ export function serversInFolder(folder: string): ServersInFolder {
   }
   for (const pid of pids) {
     try {
-      if (!SERVER_NAME.test(readFileSync(`/proc/${pid}/comm`, 'latin1'))) continue
+      const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split(/[\0 ]/)
+      if (!words.slice(0, MAX_WORDS).some((word) => SERVER_TITLE.test(word))) continue
     } catch {
       continue
     }
