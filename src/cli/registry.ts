@@ -249,6 +249,11 @@ export const registry: Registry = {
       summary: 'What is protected',
       verbs: [
         {
+          name: 'check',
+          describe: async () => (await import('./descriptions/source.ts')).sourceCheckDescription,
+          load: async () => (await import('./commands/source-check.ts')).sourceCheckCommand,
+        },
+        {
           name: 'doctor',
           describe: async () => (await import('./descriptions/source.ts')).sourceDoctorDescription,
           load: async () => (await import('./commands/source-doctor.ts')).sourceDoctorCommand,

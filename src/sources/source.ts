@@ -3,7 +3,7 @@ import type { SecretReference } from '../config/secret.ts'
 import type { BackupOptions, BackupResult } from '../engine/archive/run-backup.ts'
 import type { Repository } from '../engine/repository/repository.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { SourceProof } from './proof.ts'
+import type { ProofCheck, SourceProof } from './proof.ts'
 import type { PlannedRestore, RestoreJob } from './restore.ts'
 
 /** How a run finds what changed; every snapshot is complete whatever it was (DESIGN.md, idea 4). */
@@ -51,7 +51,21 @@ export interface Source {
    */
   planRestore?(job: RestoreJob): Promise<PlannedRestore>
   readonly proof?: SourceProof
+  /**
+   * Looks for damage in the live source: reads all of it, and has the server look through its own structures. Reads only; it takes time and
+   * makes the source work. Reports what it looked at.
+   * @throws HoldfastError when the source cannot be reached
+   */
+  check?(job: SourceCheckJob): Promise<void>
 }
+
+export interface SourceCheckJob {
+  readonly report: (check: SourceCheck) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+/** One thing of a live source that was looked at. */
+export type SourceCheck = Omit<ProofCheck, 'level'>
 
 export interface SourceFacts {
   /** Product and version: `PostgreSQL 18.4`. */

@@ -1,5 +1,6 @@
 import type { CommandDescription } from '../command.ts'
 import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
+import { usageError } from './usage.ts'
 
 const sourceArgument = { name: 'source', help: 'name of a source in holdfast.yaml; all by default', repeatable: true }
 
@@ -36,4 +37,20 @@ The exit code is 1 when something would make backups or restores fail; warnings 
   options: configurationOptions,
   arguments: [sourceArgument],
   exitCodes: [2],
+}
+
+export const sourceCheckDescription: CommandDescription<ConfigurationOptions> = {
+  name: 'source:check',
+  group: 'inspection',
+  summary: 'Look for damage in live sources',
+  description: `Reads all of each source and has its server look through its own structures, so that damage is found before it is in every backup. It changes nothing; it takes time, and makes the server work.
+
+The exit code is 4 when something is damaged, or could not be looked at.`,
+  examples: [{ line: 'holdfast source:check shop', does: 'look through a database' }],
+  options: configurationOptions,
+  arguments: [{ name: 'source', help: 'name of a source in holdfast.yaml', repeatable: true }],
+  exitCodes: [2, 4],
+  check(_, names) {
+    if (names.length === 0) throw usageError('no source was named', 'name those that are to be read whole')
+  },
 }

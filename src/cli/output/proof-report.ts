@@ -3,7 +3,7 @@ import { formatElapsed } from '../../lib/durations.ts'
 import { shortId } from '../../lib/id.ts'
 import type { VerifyItem, VerifyObserver, VerifyResult } from '../../recovery/verify-run.ts'
 import { sourceNameOf } from '../../recovery/verify-run.ts'
-import type { ProofCheck } from '../../sources/proof.ts'
+import type { ProofCheck, ProofLevel } from '../../sources/proof.ts'
 import { formatLocalTime } from './local-time.ts'
 import type { Output } from './output.ts'
 import { quoteUnprintable } from './width.ts'
@@ -13,6 +13,12 @@ const words: Readonly<Record<ProofCheck['outcome'], string>> = {
   failed: 'FAILED ',
   skipped: 'skipped',
   'not applicable': 'none   ',
+}
+
+/** One check as people read it. */
+export function checkLine({ name, outcome, detail }: Omit<ProofCheck, 'level'>, level?: ProofLevel): string {
+  const more = detail === undefined ? '' : `: ${quoteUnprintable(detail)}`
+  return `  ${words[outcome]}  ${level === undefined ? '' : `${level.padEnd(9)}  `}${quoteUnprintable(name)}${more}`
 }
 
 /** Tells check by check how verifications go. */
@@ -41,8 +47,8 @@ export class ProofReport implements VerifyObserver {
       this.#output.message({ message_type: 'check', snapshot_id: snapshot.id, ...check })
       return
     }
-    const { level, name, outcome, detail } = check
-    const line = `  ${words[outcome]}  ${level.padEnd(9)}  ${quoteUnprintable(name)}${detail === undefined ? '' : `: ${quoteUnprintable(detail)}`}`
+    const { outcome, level } = check
+    const line = checkLine(check, level)
     if (outcome === 'failed' || outcome === 'skipped') this.#output.warn(line)
     else this.#output.print(line)
   }
