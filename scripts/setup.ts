@@ -1,7 +1,8 @@
 /**
  * `node scripts/setup.ts [--sudo]`: installs the Debian packages that tests need and this machine lacks. Only root installs, or with --sudo
- * who may use sudo without a password; everybody else is told the command. Tests that lack something are skipped by name, so nothing
- * missing is no failure here, except with HOLDFAST_TEST_ALL set.
+ * who may use sudo without a password; everybody else is told the command. Then servers that no package brings are built, once for each
+ * machine, where the tools for it are there. Tests that lack something are skipped by name, so nothing missing is no failure here, except a
+ * package with HOLDFAST_TEST_ALL set.
  */
 import { spawnSync } from 'node:child_process'
 import { commandPath, missingRequirements } from '../test/support/requirements.ts'
@@ -25,6 +26,19 @@ if (packages.length === 0) {
   if (missing.length > 0 && process.env.HOLDFAST_TEST_ALL) {
     console.error(`Still missing: ${missing.map(({ what }) => what).join(', ')}`)
     process.exitCode = 1
+  }
+}
+
+for (const { what, build } of missingRequirements()) {
+  if (build === undefined) continue
+  if (!build.isPossible()) console.log(`Tests that need it will be skipped: ${what}`)
+  else {
+    console.log(`+ building ${what}; it takes some minutes`)
+    try {
+      build.run()
+    } catch (error) {
+      console.error(`Tests that need it will be skipped: ${(error as Error).message}`)
+    }
   }
 }
 

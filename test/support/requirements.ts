@@ -1,6 +1,9 @@
-import { accessSync, constants, statSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { commandPath } from './command-path.ts'
+import { canMakeFerret, FERRETDB_VERSION, hasFerret, makeFerret } from './servers/mongo/ferret-programs.ts'
+import { mongodProgram } from './servers/mongo/mongod-program.ts'
 import { hasPostgres } from './servers/postgres-programs.ts'
+
+export { commandPath } from './command-path.ts'
 
 /** Something of the machine that tests may need. */
 export interface Requirement {
@@ -9,6 +12,15 @@ export interface Requirement {
   /** The Debian package that brings it. */
   readonly debianPackage?: string
   readonly isPresent: () => boolean
+  /** How `scripts/setup.ts` builds it, where it can. */
+  readonly build?: Build
+}
+
+export interface Build {
+  /** Whether the machine has the tools for it. */
+  readonly isPossible: () => boolean
+  /** @throws Error */
+  readonly run: () => void
 }
 
 const command = (name: string, debianPackage = name): Requirement => ({
@@ -32,6 +44,16 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
   },
   postgres15: { what: 'PostgreSQL 15', debianPackage: 'postgresql', isPresent: () => hasPostgres(15) },
   postgres18: { what: 'PostgreSQL 18 of npm (Linux on x64)', isPresent: () => hasPostgres(18) },
+  ferretdb: {
+    what: `FerretDB ${FERRETDB_VERSION} over DocumentDB (built by scripts/setup.ts on Debian with Go)`,
+    isPresent: hasFerret,
+    build: { isPossible: canMakeFerret, run: makeFerret },
+  },
+  mongod: { what: 'mongod (on PATH, or HOLDFAST_TEST_MONGOD)', isPresent: () => mongodProgram() !== undefined },
+  mongotools: {
+    what: 'the commands mongodump, mongorestore and bsondump',
+    isPresent: () => ['mongodump', 'mongorestore', 'bsondump'].every((name) => commandPath(name) !== undefined),
+  },
   root: { what: 'to be root', isPresent: () => process.getuid?.() === 0 },
 }
 
@@ -45,6 +67,9 @@ export type RequirementName =
   | 'redis-server'
   | 'postgres15'
   | 'postgres18'
+  | 'ferretdb'
+  | 'mongod'
+  | 'mongotools'
   | 'root'
 
 /**
@@ -67,22 +92,4 @@ export function missingRequirements(
   names: readonly RequirementName[] = Object.keys(requirements) as RequirementName[],
 ): readonly Requirement[] {
   return names.map((name) => requirements[name]).filter((requirement) => !requirement.isPresent())
-}
-
-/** Where `name` lies on PATH. */
-export function commandPath(name: string): string | undefined {
-  return (process.env.PATH ?? '')
-    .split(delimiter)
-    .filter((folder) => folder !== '')
-    .map((folder) => join(folder, name))
-    .find(isExecutable)
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return statSync(path).isFile()
-  } catch {
-    return false
-  }
 }
