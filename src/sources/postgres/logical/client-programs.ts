@@ -1,7 +1,8 @@
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { HoldfastError } from '../../../lib/errors.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { PROGRAMS_VARIABLE, programFolders } from '../server-programs.ts'
@@ -87,6 +88,8 @@ export const databaseArgument = (name: string): string => `dbname='${name.replac
 export interface ProgramRun {
   readonly args: readonly string[]
   readonly environment?: NodeJS.ProcessEnv
+  /** What it reads from its standard input. */
+  readonly input?: AsyncIterable<Uint8Array>
   readonly signal?: AbortSignal | undefined
 }
 
@@ -94,22 +97,30 @@ export interface ProgramRun {
 export class RunningProgram implements AsyncDisposable {
   readonly output: AsyncIterable<Buffer>
   readonly #name: string
-  readonly #child: ChildProcessByStdio<null, Readable, Readable>
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #ended: Promise<string | undefined>
   readonly #signal: AbortSignal | undefined
   readonly #abort: () => void
   #messages = ''
+  #inputFailure: { readonly error: unknown } | undefined
 
-  constructor(name: string, { path }: Pick<ClientProgram, 'path'>, { args, environment, signal }: ProgramRun) {
+  constructor(name: string, { path }: Pick<ClientProgram, 'path'>, { args, environment, input, signal }: ProgramRun) {
     signal?.throwIfAborted()
     this.#name = name
     this.#signal = signal
     this.#child = spawn(path, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       cwd: '/',
       env: { ...basics(), ...environment },
     })
     this.output = this.#child.stdout
+    // What keeps it from reading is told by its end; what keeps us from writing more ends it.
+    if (input === undefined) this.#child.stdin.on('error', () => undefined).end()
+    else
+      pipeline(Readable.from(input, { objectMode: false }), this.#child.stdin).catch((error: unknown) => {
+        this.#inputFailure ??= { error }
+        this.#child.kill('SIGTERM')
+      })
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#messages = (this.#messages + text).slice(-MESSAGE_BYTES)
     })
@@ -130,6 +141,7 @@ export class RunningProgram implements AsyncDisposable {
   async succeed(code: 'HF_SOURCE_COMMAND' | 'HF_RESTORE_FAILED' = 'HF_SOURCE_COMMAND'): Promise<void> {
     const end = await this.#ended
     this.#signal?.throwIfAborted()
+    if (this.#inputFailure?.error instanceof HoldfastError) throw this.#inputFailure.error
     if (end !== undefined) throw this.failure(code, end)
   }
 

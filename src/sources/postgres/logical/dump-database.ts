@@ -12,6 +12,7 @@ import { decoded, fileNameOf, quoted } from './names.ts'
 import { joinSnapshot, writePlainly } from './snapshot-session.ts'
 import { planTableReads, type TableRead } from './table-reads.ts'
 import { directoryToc, type Toc, type TocEntry } from './toc.ts'
+import { together } from './together.ts'
 
 export interface DatabaseDump {
   readonly files: DumpFiles
@@ -199,22 +200,3 @@ export function dataFileNames(entries: readonly TocEntry[]): ReadonlyMap<number,
 }
 
 const asListed = ({ entry, schema, name }: TableRead) => ({ oid: entry.oid ?? '', schema, name })
-
-/** Does several things at the same time; when one fails the others are ended, and what failed first is thrown. */
-async function together(
-  tasks: readonly ((signal: AbortSignal) => Promise<void>)[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const end = new AbortController()
-  const both = signal === undefined ? end.signal : AbortSignal.any([signal, end.signal])
-  let failure: { readonly error: unknown } | undefined
-  await Promise.all(
-    tasks.map((task) =>
-      task(both).catch((error: unknown) => {
-        failure ??= { error }
-        end.abort(error)
-      }),
-    ),
-  )
-  if (failure) throw failure.error
-}

@@ -40,11 +40,10 @@ const laterSettings: readonly { readonly since: number; readonly statement: stri
   { since: 17, statement: 'SET transaction_timeout = 0' },
 ]
 
-/** Makes a session write rows as a dump has them. `moneyLocale`: lc_monetary, by which `money` is written and read. */
-export async function writePlainly(session: CopySession, majorVersion: number, moneyLocale?: string): Promise<void> {
+/** Makes a session write rows as a dump has them. */
+export async function writePlainly(session: CopySession, majorVersion: number): Promise<void> {
   const later = laterSettings.filter(({ since }) => majorVersion >= since).map(({ statement }) => statement)
-  const money = moneyLocale === undefined ? [] : [`SET lc_monetary = ${literal(moneyLocale)}`]
-  await session.rows([...plainSession, ...later, ...money].join('; '))
+  await session.rows([...plainSession, ...later].join('; '))
 }
 
 /** A session that sees what another one does: `snapshot` is what that one exported. */

@@ -1,4 +1,5 @@
 import { formatSize } from '../../../lib/sizes.ts'
+import type { PlannedRestore, RestoreJob } from '../../restore.ts'
 import type { BackupJob, Source, SourceBackup, SourceFacts, SourceProblem, SourceServices } from '../../source.ts'
 import { knownSize, readClusterFacts } from '../cluster-facts.ts'
 import { SqlSession } from '../connection.ts'
@@ -6,6 +7,7 @@ import type { LogicalSettings, PostgresSettings } from '../settings.ts'
 import { backupLogically } from './backup.ts'
 import { clientProgram } from './client-programs.ts'
 import { examineLogically } from './doctor.ts'
+import { planLogicalRestore } from './restore.ts'
 
 /** Databases of a PostgreSQL server, as statements and rows. */
 export class LogicalSource implements Source {
@@ -56,6 +58,16 @@ export class LogicalSource implements Source {
       clock: this.#services.clock,
     }
     return await backupLogically(logical, job)
+  }
+
+  async planRestore(job: RestoreJob): Promise<PlannedRestore> {
+    const place = {
+      source: this.name,
+      endpoint: this.#settings.endpoint,
+      password: await this.#password(),
+      jobs: this.#logical.jobs,
+    }
+    return await planLogicalRestore(place, job)
   }
 
   async #password(): Promise<string | undefined> {

@@ -1,0 +1,212 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
+import type { Endpoint } from '../endpoint.ts'
+import { type ClientProgram, connectionEnvironment, databaseArgument, runProgram } from './client-programs.ts'
+import { CopySession } from './copy-session.ts'
+import { useEncoding } from './dump-database.ts'
+import { END_OF_ROWS } from './dump-files.ts'
+import { largeObjectFile } from './dump-large-objects.ts'
+import type { DatabaseRecord, TableRecord } from './manifest.ts'
+import { decoded, literal, quoted } from './names.ts'
+import type { LogicalSnapshot } from './snapshot.ts'
+import { writePlainly } from './snapshot-session.ts'
+import { splitCopyStatement } from './table-reads.ts'
+import { directoryToc, type Toc, type TocEntry } from './toc.ts'
+import { together } from './together.ts'
+
+/** One database of a snapshot, or parts of it, on its way into a database that is there. */
+export interface DatabaseRestore {
+  readonly snapshot: LogicalSnapshot
+  readonly record: DatabaseRecord
+  /** What is restored of it, perhaps under other names. Undefined for a dump in one file, which is restored as a whole. */
+  readonly toc: Toc | undefined
+  /** Schemas that are made for it. */
+  readonly newSchemas: readonly string[]
+  /** Its `database` is the target. */
+  readonly endpoint: Endpoint
+  readonly password: string | undefined
+  readonly program: ClientProgram
+  readonly jobs: number
+  /** Whether objects are given to the roles they belonged to, with the rights of others. */
+  readonly keepOwners: boolean
+  readonly onBytes: (bytes: number) => void
+  readonly signal: AbortSignal | undefined
+}
+
+/** What came of it. */
+export interface RestoredDatabase {
+  readonly tables: number
+  readonly rows: number
+  readonly bytes: number
+}
+
+/**
+ * Restores definitions by `pg_restore` and rows by COPY over several connections, straight out of the repository.
+ * @throws HoldfastError HF_RESTORE_FAILED naming the object; whatever reading the repository throws
+ */
+export async function restoreDatabase(restore: DatabaseRestore): Promise<RestoredDatabase> {
+  const { toc, snapshot, record, signal } = restore
+  if (toc === undefined) {
+    await runRestore(restore, ['--exit-on-error'], [], snapshot.content(record.dump, signal))
+    restore.onBytes(record.dump.bytes)
+    return { tables: 0, rows: 0, bytes: record.dump.bytes }
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-restore-'))
+  try {
+    const definitions = { ...toc, entries: toc.entries.filter(({ hasData }) => !hasData) }
+    writeFileSync(join(folder, 'toc.dat'), directoryToc(definitions), { mode: 0o600 })
+    await makeSchemas(restore)
+    await runRestore(restore, ['--exit-on-error', '--section=pre-data'], [folder])
+    const restored = await restoreRows(restore, toc)
+    await runRestore(restore, ['--exit-on-error', '--section=data'], [folder])
+    await runRestore(restore, ['--exit-on-error', '--section=post-data', `--jobs=${restore.jobs}`], [folder])
+    return restored
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function runRestore(
+  { endpoint, password, program, keepOwners, signal }: DatabaseRestore,
+  options: readonly string[],
+  files: readonly string[],
+  input?: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const owners = keepOwners ? [] : ['--no-owner', '--no-privileges']
+  const args = [...options, ...owners, '--no-password', `--dbname=${databaseArgument(endpoint.database)}`, ...files]
+  const environment = connectionEnvironment(endpoint, password)
+  await runProgram('pg_restore', program, { args, environment, signal, ...(input && { input }) }, 'HF_RESTORE_FAILED')
+}
+
+async function makeSchemas({ endpoint, password, newSchemas, signal }: DatabaseRestore): Promise<void> {
+  if (newSchemas.length === 0) return
+  await using session = await CopySession.open(endpoint, password, { signal })
+  for (const schema of newSchemas) await session.rows(`CREATE SCHEMA IF NOT EXISTS ${quoted(schema)}`)
+}
+
+async function restoreRows(restore: DatabaseRestore, toc: Toc): Promise<RestoredDatabase> {
+  const { record, endpoint, password, snapshot, onBytes } = restore
+  const tables = tasksOf(record, toc)
+  const made = new Set(toc.entries.filter(({ kind }) => kind === 'TABLE').map(({ oid }) => oid))
+  let next = 0
+  let rows = 0
+  const open = async (signal: AbortSignal): Promise<CopySession> => {
+    const session = await CopySession.open(endpoint, password, { signal })
+    await writePlainly(session, await majorOf(session))
+    await useMoneyLocale(session, record)
+    await useEncoding(session, toc)
+    return session
+  }
+  const work = async (signal: AbortSignal): Promise<void> => {
+    if (next >= tables.length) return
+    await using session = await open(signal)
+    for (let task = tables[next++]; task !== undefined; task = tables[next++]) {
+      await restoreTable(session, snapshot, task, made.has(task.entry.oid), signal)
+      rows += task.table.rows
+      onBytes(task.table.bytes)
+    }
+  }
+  const largeObjects = async (signal: AbortSignal): Promise<void> => {
+    if (record.largeObjects === undefined || !toc.entries.some(({ kind }) => kind === 'BLOBS')) return
+    await using session = await open(signal)
+    await restoreLargeObjects(session, restore, signal)
+    onBytes(record.largeObjects.bytes)
+  }
+  const workers = Array.from({ length: Math.min(restore.jobs, tables.length) }, () => work)
+  await together([largeObjects, ...workers], restore.signal)
+  return { tables: tables.length, rows, bytes: tables.reduce((sum, { table }) => sum + table.bytes, 0) }
+}
+
+interface TableTask {
+  readonly entry: TocEntry
+  readonly table: TableRecord
+}
+
+/** The tables of a table of contents with what the manifest knows of each, the largest first. */
+export function tasksOf(record: DatabaseRecord, { entries }: Toc): readonly TableTask[] {
+  const folder = record.dump.path.slice(0, record.dump.path.lastIndexOf('/'))
+  const byPath = new Map(record.tables.map((table) => [table.path, table]))
+  return entries
+    .filter(({ kind }) => kind === 'TABLE DATA')
+    .map((entry) => {
+      const table = byPath.get(`${folder}/${entry.fileName}`)
+      if (table === undefined)
+        throw new HoldfastError('HF_DATA_DAMAGED', `the manifest does not know the rows of ${decoded(entry.tag)}`)
+      return { entry, table }
+    })
+    .sort((a, b) => b.table.bytes - a.table.bytes)
+}
+
+/** Rows of a table that was made a moment ago, and which nobody sees yet, need no clean-up later: they are frozen from the beginning. */
+async function restoreTable(
+  session: CopySession,
+  snapshot: LogicalSnapshot,
+  { entry, table }: TableTask,
+  isNew: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const { target, columns } = splitCopyStatement(entry)
+  const list = columns.length === 0 ? '' : ` (${columns.join(', ')})`
+  const bytes = (statement: string): Buffer => Buffer.from(statement, 'latin1')
+  try {
+    await session.rows('BEGIN')
+    if (isNew) await session.rows(bytes(`TRUNCATE TABLE ONLY ${target}`))
+    const rows = await session.copyIn(
+      bytes(`COPY ${target}${list} FROM STDIN${isNew ? ' WITH (FREEZE)' : ''}`),
+      snapshot.content(table, signal, END_OF_ROWS.length),
+    )
+    if (rows !== table.rows)
+      throw new HoldfastError('HF_RESTORE_FAILED', `the server took ${rows} rows, and ${table.rows} were read`)
+    await session.rows('COMMIT')
+  } catch (error) {
+    signal.throwIfAborted()
+    throw new HoldfastError(
+      'HF_RESTORE_FAILED',
+      `the rows of ${table.schema}.${table.name} were not restored: ${(error as Error).message}`,
+      { cause: error, context: { table: `${table.schema}.${table.name}` } },
+    )
+  }
+}
+
+const LARGE_PIECE_BYTES = 1024 * 1024
+
+async function restoreLargeObjects(
+  session: CopySession,
+  { snapshot, record }: DatabaseRestore,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = record.dump.path.slice(0, record.dump.path.lastIndexOf('/'))
+  const list = (await snapshot.whole({ path: `${folder}/blobs.toc` }, signal)).toString('latin1')
+  for (const [, oid] of list.matchAll(/^([0-9]+) /gm)) {
+    let at = 0
+    await session.rows('BEGIN')
+    for await (const blob of snapshot.content({ path: `${folder}/${largeObjectFile(oid!)}` }, signal))
+      for (let from = 0; from < blob.length; from += LARGE_PIECE_BYTES) {
+        const piece = blob.subarray(from, from + LARGE_PIECE_BYTES)
+        const hex = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength).toString('hex')
+        await session.rows(`SELECT pg_catalog.lo_put(${oid}, ${at}, '\\x${hex}')`)
+        at += piece.length
+      }
+    await session.rows('COMMIT')
+  }
+}
+
+/**
+ * Amounts of money are written as the database has it, and only read so. A machine without the locale can do without it where no table has
+ * such amounts.
+ */
+export async function useMoneyLocale(session: CopySession, { moneyLocale }: DatabaseRecord): Promise<void> {
+  const { present } = await session.row(`SELECT current_setting('lc_monetary') AS present`)
+  if (present !== moneyLocale)
+    await session.rows(`SET lc_monetary = ${literal(moneyLocale)}`).catch((error: unknown) => {
+      if (!isHoldfastError(error) || error.context.sqlstate !== INVALID_PARAMETER) throw error
+    })
+}
+
+const INVALID_PARAMETER = '22023'
+
+async function majorOf(session: CopySession): Promise<number> {
+  return Number((await session.row(`SELECT current_setting('server_version_num')::int / 10000 AS major`)).major)
+}

@@ -1,0 +1,134 @@
+import { HoldfastError } from '../../../lib/errors.ts'
+import type { PlannedRestore, RestoreJob, SourceRestoreObserver, SourceRestoreResult } from '../../restore.ts'
+import type { Endpoint } from '../endpoint.ts'
+import { clientProgram } from './client-programs.ts'
+import { CopySession } from './copy-session.ts'
+import { quoted } from './names.ts'
+import { restoreDatabase } from './restore-database.ts'
+import { planDirectory } from './restore-directory.ts'
+import { type LogicalPlan, type PlannedDatabase, planServerRestore } from './restore-plan.ts'
+import { createDatabase, openTarget, type TargetServer, targetServer } from './restore-target.ts'
+import { LogicalSnapshot } from './snapshot.ts'
+
+export interface LogicalSourcePlace {
+  /** The configured name. */
+  readonly source: string
+  readonly endpoint: Endpoint
+  readonly password: string | undefined
+  /** Connections that write tables at the same time. */
+  readonly jobs: number
+}
+
+/**
+ * Thinks the restore of a logical snapshot through: to a server, or the files of the dump to a directory.
+ * @throws HoldfastError HF_TARGET_INVALID, HF_USAGE, HF_PATH_NOT_FOUND, HF_DATA_DAMAGED, HF_SOURCE_UNREACHABLE; whatever reading the repository
+ *   throws
+ */
+export async function planLogicalRestore(place: LogicalSourcePlace, job: RestoreJob): Promise<PlannedRestore> {
+  const snapshot = await LogicalSnapshot.open(job.repository, job.snapshot, place.source, job.signal)
+  if (job.target.kind === 'directory') return await planDirectory(snapshot, job, job.target.path)
+  const target = targetServer(job.target.url, place)
+  const planned = await planServerRestore(snapshot, target, job)
+  return {
+    plan: planned.plan,
+    execute: async (observer, signal = job.signal) => {
+      const again = await planServerRestore(snapshot, target, { ...job, signal })
+      checkPlan(again, planned)
+      return await new ServerRestore(place, snapshot, target, again, observer, signal).run()
+    },
+  }
+}
+
+/** What has become of the target since it was planned. */
+function checkPlan(now: LogicalPlan, then: LogicalPlan): void {
+  const against = now.plan.problems.find(({ severity }) => severity === 'error')
+  if (against !== undefined)
+    throw new HoldfastError('HF_TARGET_INVALID', against.what, { hint: against.remedy ?? 'see the plan' })
+  if (JSON.stringify(now.plan) !== JSON.stringify(then.plan))
+    throw new HoldfastError('HF_TARGET_INVALID', 'the target has changed since the restore was planned', {
+      hint: 'plan it anew, and see to it that nobody else works there',
+    })
+}
+
+class ServerRestore {
+  readonly #place: LogicalSourcePlace
+  readonly #snapshot: LogicalSnapshot
+  readonly #target: TargetServer
+  readonly #planned: LogicalPlan
+  readonly #observer: SourceRestoreObserver
+  readonly #signal: AbortSignal | undefined
+  #bytes = 0
+
+  constructor(
+    place: LogicalSourcePlace,
+    snapshot: LogicalSnapshot,
+    target: TargetServer,
+    planned: LogicalPlan,
+    observer: SourceRestoreObserver,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#place = place
+    this.#snapshot = snapshot
+    this.#target = target
+    this.#planned = planned
+    this.#observer = observer
+    this.#signal = signal
+  }
+
+  async run(): Promise<SourceRestoreResult> {
+    const steps = this.#planned.plan.steps.values()
+    let [files, rows] = [0, 0]
+    for (const database of this.#planned.databases) {
+      const step = steps.next().value
+      if (step !== undefined) this.#observer.onStep(step)
+      const restored = await this.#restore(database)
+      files += restored.tables
+      rows += restored.rows
+    }
+    const names = this.#planned.databases.map(({ target }) => target)
+    return { files, bytes: this.#bytes, errors: 0, facts: { databases: names.join(', '), rows: String(rows) } }
+  }
+
+  async #restore(database: PlannedDatabase) {
+    const { target, way, record } = database
+    if (way === 'filled' || way === 'beside') {
+      if (database.droppedSchemas.length > 0) {
+        await using session = await this.#open(target)
+        for (const schema of database.droppedSchemas) await session.rows(`DROP SCHEMA ${quoted(schema)} CASCADE`)
+      }
+      return await this.#fill(database, target)
+    }
+    // Under another name until it is whole. One that was left behind by a restore that was cut off goes.
+    const making = `${target}_being_restored`
+    await using session = await openTarget(this.#target, this.#signal)
+    await session.rows(`DROP DATABASE IF EXISTS ${quoted(making)}`)
+    await session.rows(createDatabase(making, record))
+    const restored = await this.#fill(database, making)
+    if (way === 'replaced') await session.rows(`DROP DATABASE ${quoted(target)}`)
+    await session.rows(`ALTER DATABASE ${quoted(making)} RENAME TO ${quoted(target)}`)
+    return restored
+  }
+
+  async #fill({ record, toc, newSchemas }: PlannedDatabase, database: string) {
+    return await restoreDatabase({
+      snapshot: this.#snapshot,
+      record,
+      toc,
+      newSchemas,
+      endpoint: { ...this.#target.endpoint, database },
+      password: this.#target.password,
+      program: clientProgram('pg_restore', Number.parseInt(this.#snapshot.manifest.programVersion, 10)),
+      jobs: this.#place.jobs,
+      keepOwners: this.#planned.keepOwners,
+      onBytes: (bytes) => {
+        this.#bytes += bytes
+        this.#observer.onProgress({ bytes: this.#bytes, totalBytes: this.#planned.plan.bytes })
+      },
+      signal: this.#signal,
+    })
+  }
+
+  #open(database: string): Promise<CopySession> {
+    return CopySession.open({ ...this.#target.endpoint, database }, this.#target.password, { signal: this.#signal })
+  }
+}

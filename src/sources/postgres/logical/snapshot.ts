@@ -1,0 +1,109 @@
+import { BlobLoader } from '../../../engine/repository/blob-loader.ts'
+import type { Repository } from '../../../engine/repository/repository.ts'
+import { rootOf, type StoredSnapshot } from '../../../engine/repository/snapshot.ts'
+import { byteStringToText, type Node } from '../../../engine/repository/tree/node.ts'
+import { TreeLoader } from '../../../engine/repository/tree-loader.ts'
+import { fileContent } from '../../../engine/restore/dump/dump-snapshot.ts'
+import { HoldfastError } from '../../../lib/errors.ts'
+import type { Id } from '../../../lib/id.ts'
+import { manifestPath } from '../manifest.ts'
+import { dataTreeOf, sourceNameOf } from '../snapshot-content.ts'
+import { type DatabaseRecord, type LogicalManifest, loadLogicalManifest, type StoredFile } from './manifest.ts'
+import { readToc, type Toc } from './toc.ts'
+
+/** A logical snapshot that is open for reading. */
+export class LogicalSnapshot {
+  readonly repository: Repository
+  readonly source: string
+  readonly manifest: LogicalManifest
+  /** The tree of `/<source>/data`. */
+  readonly dataTree: Id
+  /** Files below `/<source>/data` by their paths, with slashes. */
+  readonly files: ReadonlyMap<string, Node>
+
+  private constructor(
+    repository: Repository,
+    source: string,
+    manifest: LogicalManifest,
+    dataTree: Id,
+    files: ReadonlyMap<string, Node>,
+  ) {
+    this.repository = repository
+    this.source = source
+    this.manifest = manifest
+    this.dataTree = dataTree
+    this.files = files
+  }
+
+  /** @throws HoldfastError HF_DATA_DAMAGED when it is none; whatever reading the repository throws */
+  static async open(
+    repository: Repository,
+    snapshot: StoredSnapshot,
+    configured: string,
+    signal?: AbortSignal,
+  ): Promise<LogicalSnapshot> {
+    const source = sourceNameOf(snapshot, configured)
+    const manifest = await loadLogicalManifest(repository, rootOf(snapshot), source, signal)
+    if (manifest === undefined)
+      throw new HoldfastError('HF_DATA_DAMAGED', `the snapshot has no ${manifestPath(source)} of a logical backup`, {
+        hint: 'is it a snapshot of this source, made with mode: logical?',
+      })
+    const data = await dataTreeOf(repository, snapshot, source, signal)
+    const files = new Map<string, Node>()
+    const loader = new TreeLoader(repository)
+    try {
+      const collect = async (tree: Id, folder: string): Promise<void> => {
+        signal?.throwIfAborted()
+        for (const node of (await loader.load(tree)).nodes) {
+          const path = `${folder}${byteStringToText(node.name)}`
+          if (node.type === 'file') files.set(path, node)
+          else if (node.subtree !== undefined) await collect(node.subtree, `${path}/`)
+        }
+      }
+      await collect(data, '')
+    } finally {
+      loader.close()
+    }
+    return new LogicalSnapshot(repository, source, manifest, data, files)
+  }
+
+  /** The bytes of a file, without its last `leaveOut`. @throws HoldfastError HF_DATA_DAMAGED when it is not there */
+  async *content({ path }: Pick<StoredFile, 'path'>, signal?: AbortSignal, leaveOut = 0): AsyncGenerator<Uint8Array> {
+    const node = this.files.get(path)
+    if (node === undefined) throw new HoldfastError('HF_DATA_DAMAGED', `${path} is not in the snapshot`)
+    let left = Number(node.size) - leaveOut
+    for await (const piece of this.#pieces(node, signal)) {
+      if (left <= 0) break
+      yield piece.subarray(0, left)
+      left -= piece.length
+    }
+  }
+
+  /** A small file. */
+  async whole(file: Pick<StoredFile, 'path'>, signal?: AbortSignal): Promise<Buffer> {
+    const pieces: Uint8Array[] = []
+    for await (const piece of this.content(file, signal)) pieces.push(piece)
+    return Buffer.concat(pieces)
+  }
+
+  /** The table of contents of a database in format `directory`. */
+  async toc({ name, dump }: DatabaseRecord, signal?: AbortSignal): Promise<Toc> {
+    const toc = readToc(await this.whole(dump, signal))
+    if (toc === undefined) throw new HoldfastError('HF_DATA_DAMAGED', `${dump.path} of database ${name} is cut off`)
+    return toc
+  }
+
+  async *#pieces(node: Node, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+    if (this.repository.storage.properties.directory === undefined)
+      return yield* fileContent(this.repository, node, signal)
+    const loader = new BlobLoader(this.repository, 'data')
+    try {
+      for (const id of node.content ?? []) {
+        signal?.throwIfAborted()
+        yield await loader.load(id, signal)
+      }
+    } finally {
+      loader.close()
+    }
+  }
+}
