@@ -129,7 +129,7 @@ class Execution implements Disposable {
   #createDirectories(): void {
     const { entries } = this.#plan
     for (let entry = ROOT + 1; entry < entries.count; entry++) {
-      if (entries.kind(entry) !== 'dir') continue
+      if (entries.kind(entry) !== 'dir' || entries.action(entry) === 'skip') continue
       this.#try(entry, () => this.#writer.createDirectory(entry))
     }
   }
@@ -335,7 +335,7 @@ class Execution implements Disposable {
   #adjustDirectories(): void {
     const { entries } = this.#plan
     for (let entry = entries.count - 1; entry > ROOT; entry--) {
-      if (entries.kind(entry) !== 'dir' || this.#failed.has(entry)) continue
+      if (entries.kind(entry) !== 'dir' || entries.action(entry) === 'skip' || this.#failed.has(entry)) continue
       if (this.#try(entry, () => this.#writer.adjustDirectory(entry))) this.#finish(entry)
     }
   }

@@ -1,8 +1,9 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs'
 import { posix } from 'node:path'
 import type { Assertion } from '../../config/assertion.ts'
 import { HoldfastError, systemErrorCode } from '../../lib/errors.ts'
 import type { AssertionAnswer } from '../proof.ts'
+import { lookAt } from './look-at.ts'
 import type { SecretNames } from './secret-names.ts'
 
 /** What an assertion learns of a file. */
@@ -97,15 +98,4 @@ function resolveInside(root: string, path: string): string | undefined {
     left.unshift(...target.split('/').filter((part) => part !== '' && part !== '.'))
   }
   return at
-}
-
-/** Undefined when nothing is there, or a file where a folder would have to be. */
-function lookAt(path: string): Stats | undefined {
-  try {
-    return lstatSync(path)
-  } catch (error) {
-    const code = systemErrorCode(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-    throw error
-  }
 }

@@ -1,4 +1,3 @@
-import { lstatSync } from 'node:fs'
 import { byteStringToText } from '../../engine/repository/tree/node.ts'
 import { ROOT } from '../../engine/restore/entry-table.ts'
 import { type RestorePlan, targetPathOf } from '../../engine/restore/restore-plan.ts'
@@ -6,6 +5,7 @@ import { formatSize } from '../../lib/sizes.ts'
 import type { SourceRestorePlan } from '../restore.ts'
 import type { SourceProblem } from '../source.ts'
 import { freeBytes } from './free-space.ts'
+import { lookAt } from './look-at.ts'
 import { type FileRestore, isEmptyOrOverwritable } from './restore-plan.ts'
 
 /** Names told one by one. */
@@ -21,7 +21,7 @@ export function describeRestore(restore: FileRestore): SourceRestorePlan {
   const steps = [
     `write ${count(totals.files, 'file or folder', 'files and folders')}, ${formatSize(totals.bytes)}, ${where}`,
   ]
-  if (replaced.count > 0) steps.push(`replace ${count(replaced.count, 'file', 'files')} that differ there`)
+  if (replaced.count > 0) steps.push(`replace ${count(replaced.count, 'file', 'files')} there`)
   if (totals.skippedFiles > 0)
     steps.push(
       `leave ${count(totals.skippedFiles, 'item', 'items')}, ${formatSize(totals.skippedBytes)}, as they are there`,
@@ -38,7 +38,7 @@ export function describeRestore(restore: FileRestore): SourceRestorePlan {
 }
 
 function problemsOf(restore: FileRestore): SourceProblem[] {
-  const { job, target, secrets, plan, extras } = restore
+  const { job, target, secrets, plan, extras, obstacles } = restore
   const { totals } = plan
   const problems: SourceProblem[] = []
   if (!isEmptyOrOverwritable(restore))
@@ -56,6 +56,12 @@ function problemsOf(restore: FileRestore): SourceProblem[] {
           : 'the snapshot has no files',
       remedy:
         'name paths as they were on the machine, or patterns: "/etc/shop", "*.conf"; "holdfast ls" shows what there is',
+    })
+  for (const path of obstacles)
+    problems.push({
+      severity: 'error',
+      what: `${path} is no folder here, and one would take its place`,
+      remedy: 'restore below a new folder, and move from there what is needed',
     })
   for (const { path, error } of plan.problems)
     problems.push({
@@ -110,7 +116,7 @@ function replacedFiles({ plan, target, secrets }: FileRestore): { readonly count
 function isSameLink({ entries, target }: RestorePlan, entry: number): boolean {
   if (entries.kind(entry) !== 'link') return false
   const [one, other] = [entry, entries.memory.number[entry]!].map((at) =>
-    lstatSync(targetPathOf(target, entries.path(at)), { bigint: true, throwIfNoEntry: false }),
+    lookAt(targetPathOf(target, entries.path(at))),
   )
   return one !== undefined && one.ino === other?.ino && one.dev === other.dev
 }

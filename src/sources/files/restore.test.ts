@@ -1,11 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -145,6 +148,38 @@ describe('a restore of files', () => {
     expect(lstatSync(stage.file('.env')).mode & 0o777).toBe(0o600)
     expect(existsSync(stage.file('nginx', 'intruder.conf'))).toBe(true)
     expect(existsSync('/.holdfast')).toBe(false)
+  })
+
+  test('leaves the folders above the paths as they are, and does not put one in the place of a link', async () => {
+    using stage = await filesStage()
+    mkdirSync(stage.file('etc', 'shop'), { recursive: true })
+    writeFileSync(stage.file('etc', 'shop', 'conf'), 'x')
+    const source = openSource(configKind, { paths: [stage.file('etc', 'shop')] })
+    const snapshot = await snapshotOf(stage.repository, source)
+    chmodSync(stage.file('etc'), 0o711)
+    chmodSync(stage.file('etc', 'shop'), 0o711)
+    rmSync(stage.file('etc', 'shop', 'conf'))
+    utimesSync(stage.file('etc'), 1000, 1000)
+    const job = restoreJob(stage.repository, snapshot, '/', { overwrite: true })
+    const planned = await source.planRestore!(job)
+    const result = await planned.execute(restoreObserver())
+    expect(result).toMatchObject({ files: 2, errors: 0 })
+    expect(planned.plan.files).toBe(2)
+    expect(lstatSync(stage.file('etc'))).toMatchObject({ mtimeMs: 1_000_000 })
+    expect(lstatSync(stage.file('etc')).mode & 0o777).toBe(0o711)
+    expect(lstatSync(stage.file('etc', 'shop')).mode & 0o777).toBe(0o755)
+
+    renameSync(stage.file('etc'), stage.file('elsewhere'))
+    symlinkSync('elsewhere', stage.file('etc'))
+    const obstructed = await source.planRestore!(job)
+    expect(obstructed.plan.problems).toContainEqual(
+      expect.objectContaining({
+        severity: 'error',
+        what: expect.stringContaining(`${stage.file('etc')} is no folder`),
+      }),
+    )
+    await expect(obstructed.execute(restoreObserver())).rejects.toMatchObject({ code: 'HF_TARGET_INVALID' })
+    expect(lstatSync(stage.file('etc')).isSymbolicLink()).toBe(true)
   })
 
   test('leaves logs that are newer than the snapshot (S0-B18)', async () => {
