@@ -34,10 +34,15 @@ async function run(command: readonly string[], folder: string): Promise<Measurem
   return measured
 }
 
+/** Of all files below a folder. Links are not followed: one of pgBackRest's leads to the newest backup. */
 function sizeOf(folder: string): number {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0)
+  let bytes = 0
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) bytes += sizeOf(path)
+    else if (entry.isFile()) bytes += statSync(path).size
+  }
+  return bytes
 }
 
 /** With zstd at level 1, two processes, small files in bundles, and blocks of files as increments. */
