@@ -13,7 +13,15 @@ import type { OpTime } from './op-time.ts'
 import { timeText } from './op-time.ts'
 import { OplogCapture } from './oplog/capture.ts'
 import { readCollection } from './read-collection.ts'
-import { type ChosenMode, chooseMode, readOplogStart, readSize, readSnapshotTime, readWindow } from './read-moment.ts'
+import {
+  type ChosenMode,
+  chooseMode,
+  type OplogStart,
+  readOplogStart,
+  readSize,
+  readSnapshotTime,
+  readWindow,
+} from './read-moment.ts'
 import { orderOf } from './read-order.ts'
 import { oplogFilter } from './selection.ts'
 import type { MongoSettings } from './settings.ts'
@@ -54,7 +62,7 @@ export class Dump {
   readonly #signal: AbortSignal
   #catalog: readonly CollectionEntry[]
   #consistency: ChosenMode = { mode: 'none', reason: '' }
-  #start: bigint | undefined
+  #start: OplogStart | undefined
   #moment: bigint | undefined
   #end: OpTime | undefined
   #capture: { readonly oplog: OplogCapture; readonly done: Promise<MongoManifest['oplog']> } | undefined
@@ -68,7 +76,7 @@ export class Dump {
   }
 
   get outcome(): DumpOutcome {
-    return { consistency: this.#consistency, start: this.#start, end: this.#end, oplog: this.#oplog }
+    return { consistency: this.#consistency, start: this.#start?.start, end: this.#end, oplog: this.#oplog }
   }
 
   async run(): Promise<void> {
@@ -113,7 +121,7 @@ export class Dump {
   }
 
   /** Without the oplog there is no way out when the moment is lost. */
-  async #startIfReadable(): Promise<bigint | undefined> {
+  async #startIfReadable(): Promise<OplogStart | undefined> {
     try {
       return await readOplogStart(this.#options.connection, this.#signal)
     } catch (error) {
@@ -138,7 +146,7 @@ export class Dump {
     const oplog = new OplogCapture({
       connection,
       clock,
-      start: this.#start!,
+      ...this.#start!,
       isSelected: oplogFilter(isSelected),
       signal: this.#signal,
     })

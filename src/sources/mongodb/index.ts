@@ -1,3 +1,4 @@
+import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type {
   BackupJob,
   Source,
@@ -50,6 +51,11 @@ class MongoSource implements Source {
     const { password } = await this.#search(job.options.signal)
     const { clock } = this.#services
     return await backupServer({ source: this.name, settings: this.#settings, password, clock }, job)
+  }
+
+  async planRestore(job: RestoreJob): Promise<PlannedRestore> {
+    const { planRestore } = await import('./restore/index.ts')
+    return await planRestore({ source: this.name, settings: this.#settings, services: this.#services }, job)
   }
 
   async #search(signal: AbortSignal | undefined): Promise<MemberSearch> {

@@ -89,6 +89,12 @@ export async function readSize(
   }
 }
 
+/** From where an oplog is needed, and its newest entry. */
+export interface OplogStart {
+  readonly start: bigint
+  readonly begin: bigint
+}
+
 const oplog = 'the oplog (local.oplog.rs)'
 
 /**
@@ -96,7 +102,7 @@ const oplog = 'the oplog (local.oplog.rs)'
  * entry.
  * @throws HoldfastError HF_SOURCE_PERMISSION, HF_SOURCE_UNSUPPORTED when there is no oplog
  */
-export async function readOplogStart(connection: MongoConnection, signal?: AbortSignal): Promise<bigint> {
+export async function readOplogStart(connection: MongoConnection, signal?: AbortSignal): Promise<OplogStart> {
   const newest = await edgeOfOplog(connection, -1, signal)
   if (newest === undefined)
     throw new HoldfastError('HF_SOURCE_UNSUPPORTED', `${connection.place.server} has an empty oplog`, {
@@ -116,7 +122,10 @@ export async function readOplogStart(connection: MongoConnection, signal?: Abort
   )
   const start = open[0] && documentOf(field(open[0], 'startOpTime'))
   const time = start && field(start, 'ts')
-  return time?.type === BsonType.timestamp ? minimum(time.bytes.readBigUInt64LE(0), newest) : newest
+  return {
+    start: time?.type === BsonType.timestamp ? minimum(time.bytes.readBigUInt64LE(0), newest) : newest,
+    begin: newest,
+  }
 }
 
 const minimum = (a: bigint, b: bigint): bigint => (a < b ? a : b)

@@ -14,6 +14,8 @@ export interface CaptureOptions {
   readonly clock: Clock
   /** The first entry that is taken. */
   readonly start: bigint
+  /** The newest one before anything was read. */
+  readonly begin: bigint
   /** Of `database.collection`. */
   readonly isSelected: (namespace: string) => boolean
   readonly signal: AbortSignal | undefined
@@ -37,7 +39,7 @@ export class OplogCapture {
 
   constructor(options: CaptureOptions) {
     this.#options = options
-    this.#guard = new DumpGuard(options.isSelected)
+    this.#guard = new DumpGuard(options.begin, options.isSelected)
   }
 
   /** The last entry to be taken, which the member has already. The stream ends with it. */

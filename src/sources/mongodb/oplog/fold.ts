@@ -6,6 +6,7 @@ import { rawDocument, type TypedDocument, typedDocument } from '../bson/typed.ts
 import { type CollectionEntry, dataNamespace } from '../catalog.ts'
 import {
   BUCKETS_PREFIX,
+  isSkippedCollection,
   isSkippedDatabase,
   logicalName,
   type Namespace,
@@ -143,8 +144,9 @@ export class OplogFold {
   #command(operation: OplogOperation): void {
     const { o } = operation
     const { name, database, argument } = commandOf(operation)
-    if (ignoredCommands.has(name) || isSkippedDatabase(database)) return
     const text = textOf(argument) ?? ''
+    if (ignoredCommands.has(name) || isSkippedDatabase(database)) return
+    if (isSkippedCollection({ database, collection: text })) return
     const key = logicalText({ database, collection: text })
     const collection = this.#collections.get(key)
     switch (name) {
@@ -207,8 +209,9 @@ export class OplogFold {
     const target = parseNamespace(to)
     if (source === undefined || target === undefined) throw unknown('a renaming without names')
     const collection = this.#collections.get(logicalText(source))
+    // Renamed before the copy was begun: it knows the new name only. What is renamed later fails the backup.
+    if (collection === undefined) return
     this.#collections.delete(logicalText(source))
-    if (collection === undefined) throw unknown(`a renaming of ${from}, which is not in the copy`)
     this.#collections.set(logicalText(target), collection)
   }
 
@@ -257,8 +260,11 @@ function modify(collection: FoldedCollection, change: TypedDocument): void {
       collection.options.set(name, value)
       continue
     }
-    const { index, rest } = changedIndex(collection, value as TypedDocument)
-    for (const [option, setting] of rest)
+    const { name: changed, keyPattern, ...rest } = Object.fromEntries(value as TypedDocument)
+    const index = findIndex(collection, changed, keyPattern)
+    // Dropped before the copy was begun.
+    if (index === undefined) continue
+    for (const [option, setting] of Object.entries(rest))
       if (option === 'hidden' && setting === false) index.delete('hidden')
       else if (option === 'prepareUnique' && setting === false) index.delete('prepareUnique')
       else if (option !== 'forceNonUnique') index.set(option, setting)
@@ -266,18 +272,10 @@ function modify(collection: FoldedCollection, change: TypedDocument): void {
   }
 }
 
-function changedIndex(
-  collection: FoldedCollection,
-  change: TypedDocument,
-): { readonly index: TypedDocument; readonly rest: TypedDocument } {
-  const { name, keyPattern, ...rest } = Object.fromEntries(change)
+function findIndex(collection: FoldedCollection, name: unknown, keyPattern: unknown): TypedDocument | undefined {
+  if (name !== undefined) return collection.indexes.get(String(name))
   const wanted = keyPattern instanceof Map ? rawDocument(keyPattern) : undefined
-  const index =
-    name === undefined
-      ? [...collection.indexes.values()].find((one) => wanted?.equals(rawDocument(one.get('key') as TypedDocument)))
-      : collection.indexes.get(String(name))
-  if (index === undefined) throw unknown(`a change of the index ${String(name)}, which is not there`)
-  return { index, rest: new Map(Object.entries(rest)) }
+  return [...collection.indexes.values()].find((one) => wanted?.equals(rawDocument(one.get('key') as TypedDocument)))
 }
 
 const unknown = (what: string): HoldfastError =>

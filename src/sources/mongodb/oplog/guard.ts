@@ -19,16 +19,20 @@ const irreproducible: ReadonlySet<string> = new Set([
  */
 export class DumpGuard {
   readonly #made = new Set<string>()
+  readonly #begin: bigint
   readonly #isSelected: (namespace: string) => boolean
 
-  constructor(isSelected: (namespace: string) => boolean) {
+  /** `begin`: what happened up to then is in whatever was read. */
+  constructor(begin: bigint, isSelected: (namespace: string) => boolean) {
+    this.#begin = begin
     this.#isSelected = isSelected
   }
 
   /** @throws HoldfastError HF_SOURCE_CHANGED */
   check(entry: OplogEntry): void {
+    const isBefore = entry.time <= this.#begin
     if (entry.op !== 'c') {
-      if (entry.namespace === 'admin.system.version' && entry.op !== 'n')
+      if (!isBefore && entry.namespace === 'admin.system.version' && entry.op !== 'n')
         throw changed(entry, 'the feature compatibility version, or the version of users, was changed')
       return
     }
@@ -39,11 +43,13 @@ export class DumpGuard {
       const from = textOf(argument) ?? ''
       const to = textOf(field(entry.o, 'to')) ?? ''
       const isOld = !this.#made.has(from)
-      if (isOld && (this.#isSelected(from) || this.#isSelected(to)))
-        throw changed(entry, `${from} was renamed to ${to}`)
+      const isTaken = this.#isSelected(to)
+      // What was made under a name that is not selected is not in what is taken of the oplog.
+      const isLost = isOld ? isTaken || this.#isSelected(from) : isTaken && !this.#isSelected(from)
+      if (isLost && !isBefore) throw changed(entry, `${from} was renamed to ${to}`)
       if (!isOld) this.#made.add(to)
     }
-    if (irreproducible.has(name) && (this.#isSelected(target) || name !== 'convertToCapped'))
+    if (!isBefore && irreproducible.has(name) && (this.#isSelected(target) || name !== 'convertToCapped'))
       throw changed(entry, `${name} was run on ${target}`)
   }
 }

@@ -58,9 +58,12 @@ function listCollections({ server: { data, cursors }, command }: Context): Buffe
 
 function listIndexes({ server: { data, cursors }, command }: Context): Buffer {
   const name = command.collection()
-  const collection = data.catalog.collection(command.db, name)
+  // Of a time series those of its buckets, as long as these can have none of their own.
+  const isTimeSeries = data.catalog.find(command.db, name)?.kind === 'timeseries'
+  const collection = data.catalog.collection(command.db, isTimeSeries ? bucketsOf(name) : name)
   if (collection === undefined) throw new MongoFailure(26, `ns does not exist: ${command.db}.${name}`)
-  const made = { ns: collection.ns, documents: indexSpecs(collection).values(), isSingleBatch: false }
+  const specs = isTimeSeries ? [] : indexSpecs(collection)
+  const made = { ns: `${command.db}.${name}`, documents: specs.values(), isSingleBatch: false }
   return cursors.open(made, batchSizeOf(command.document('cursor')))
 }
 

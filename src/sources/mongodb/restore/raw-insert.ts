@@ -1,0 +1,124 @@
+import { createRequire } from 'node:module'
+import { HoldfastError } from '../../../lib/errors.ts'
+import { numberOf } from '../bson/typed.ts'
+import type { CommandOptions, MongoConnection } from '../connection.ts'
+import { isAtLeast, type MemberFacts, versionNumbers } from '../member.ts'
+import { type Namespace, namespaceText } from '../names.ts'
+
+/**
+ * A part of a message that holds documents as bytes (mongodb/specifications, "OP_MSG", payload type 1). The driver does not offer it, and
+ * takes bytes for a value of type binary otherwise; its version is pinned, and a test compares what arrives.
+ */
+interface DocumentSequence {
+  push(shown: object, bytes: Buffer): number
+}
+
+const { DocumentSequence } = createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as {
+  DocumentSequence: new (field: string) => DocumentSequence
+}
+
+/** As many as mongorestore sends: what compatible servers announce is more than some of them take. */
+const MAX_DOCUMENTS = 1000
+const MAX_BYTES = 8 * 1024 * 1024
+
+/** Documents that were not taken, with the first reason. */
+export interface Refused {
+  readonly count: number
+  readonly message: string
+}
+
+export interface RawInsertOptions {
+  readonly connection: MongoConnection
+  readonly facts: MemberFacts
+  readonly namespace: Namespace
+  /** Buckets of a time series, which servers from 8.3 on hide under its own name. */
+  readonly isBuckets: boolean
+  readonly signal: AbortSignal | undefined
+}
+
+/** Inserts documents of one collection as bytes, one message after the other, so that they lie in the order in which they come. */
+export class RawInsert {
+  readonly #options: RawInsertOptions
+  readonly #maxDocuments: number
+  #pending: Promise<void> = Promise.resolve()
+  #inserted = 0
+  #refused = 0
+  #message = ''
+
+  constructor(options: RawInsertOptions) {
+    this.#options = options
+    this.#maxDocuments = Math.min(MAX_DOCUMENTS, options.facts.maxBatchDocuments)
+    this.#pending.catch(() => undefined)
+  }
+
+  get inserted(): number {
+    return this.#inserted
+  }
+
+  get refused(): Refused | undefined {
+    return this.#refused === 0 ? undefined : { count: this.#refused, message: this.#message }
+  }
+
+  /** Whole documents one behind the other. Their memory is used until the next call, or `finish`, returns. */
+  async add(run: Buffer): Promise<void> {
+    let start = 0
+    let count = 0
+    for (let at = 0; at < run.length; ) {
+      const length = run.readInt32LE(at)
+      if (count === this.#maxDocuments || (count > 0 && at + length - start > MAX_BYTES)) {
+        await this.#send(run.subarray(start, at), count)
+        start = at
+        count = 0
+      }
+      at += length
+      count++
+    }
+    if (count > 0) await this.#send(run.subarray(start), count)
+  }
+
+  async finish(): Promise<void> {
+    await this.#pending
+  }
+
+  /** Waits for the message before, not for this one: the next one is put together meanwhile. */
+  async #send(bytes: Buffer, count: number): Promise<void> {
+    await this.#pending
+    this.#pending = this.#insert(bytes, count)
+    this.#pending.catch(() => undefined)
+  }
+
+  async #insert(bytes: Buffer, count: number): Promise<void> {
+    const { connection, facts, namespace, isBuckets, signal } = this.#options
+    const documents = new DocumentSequence('documents')
+    documents.push({}, bytes)
+    const isHidden = isBuckets && isAtLeast(facts.version, 8, 3)
+    const command = {
+      insert: namespace.collection,
+      documents,
+      ordered: false,
+      ...(!isBuckets && { bypassDocumentValidation: true }),
+      ...(knowsEmptyTimestamps(facts) && { bypassEmptyTsReplacement: true }),
+      ...(isHidden && { rawData: true }),
+    }
+    const options: CommandOptions = { signal, what: `insert into ${namespaceText(namespace)}` }
+    const reply = await connection.command(namespace.database, command, options)
+    const errors = Array.isArray(reply.writeErrors) ? reply.writeErrors : []
+    const inserted = numberOf(reply.n) ?? 0
+    this.#inserted += inserted
+    if (inserted === count) return
+    this.#refused += count - inserted
+    if (this.#message === '') this.#message = String(errors[0]?.errmsg ?? 'the server does not say why')
+    if (reply.n === undefined)
+      throw new HoldfastError('HF_RESTORE_FAILED', `${connection.place.server} does not say how many documents it took`)
+  }
+}
+
+/** Versions from which servers keep an empty timestamp as it is when they are asked to (MongoDB manual, release notes). */
+const emptyTimestamps: Readonly<Record<number, readonly number[]>> = { 5: [5, 0, 29], 6: [6, 0, 17], 7: [7, 0, 13] }
+
+function knowsEmptyTimestamps({ version, product }: MemberFacts): boolean {
+  if (product !== undefined) return false
+  const [major] = versionNumbers(version)
+  const first = emptyTimestamps[major]
+  return major >= 8 || (first !== undefined && isAtLeast(version, ...first))
+}
