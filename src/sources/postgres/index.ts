@@ -1,4 +1,5 @@
 import { formatSize } from '../../lib/sizes.ts'
+import type { SourceProof } from '../proof.ts'
 import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type {
   BackupJob,
@@ -14,6 +15,7 @@ import { knownSize, readClusterFacts, readClusterIdentity } from './cluster-fact
 import { SqlSession } from './connection.ts'
 import { examineCluster } from './doctor.ts'
 import { LogicalSource } from './logical/source.ts'
+import { clusterProof } from './proof/cluster-proof.ts'
 import { ReplicationConnection } from './replication.ts'
 import { planClusterRestore } from './restore/restore.ts'
 import { type PostgresSettings, postgresSettings } from './settings.ts'
@@ -34,6 +36,7 @@ class PostgresSource implements Source {
   readonly type = 'postgres'
   readonly host: string
   readonly paths: readonly string[]
+  readonly proof: SourceProof
   readonly #settings: PostgresSettings
   readonly #services: SourceServices
 
@@ -41,6 +44,7 @@ class PostgresSource implements Source {
     this.name = name
     this.host = name
     this.paths = [`/${name}`]
+    this.proof = clusterProof({ source: name, role: settings.endpoint.user })
     this.#settings = settings
     this.#services = services
   }

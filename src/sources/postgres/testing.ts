@@ -5,10 +5,17 @@ import pg from 'pg'
 import type { PostgresServer } from '../../../test/support/servers/postgres.ts'
 import { sourceOf } from '../../../test/support/servers/postgres-source.ts'
 import { unprivileged } from '../../../test/support/servers/server-folder.ts'
+import { contentOf } from '../../../test/support/stored-nodes.ts'
 import { plainOptions } from '../../../test/support/test-repository.ts'
 import type { Repository } from '../../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../../engine/repository/snapshot.ts'
+import type { Node } from '../../engine/repository/tree/node.ts'
+import { TreeLoader } from '../../engine/repository/tree-loader.ts'
+import { TreeMaker } from '../../engine/restore/testing.ts'
+import type { Id } from '../../lib/id.ts'
+import type { ProofCheck } from '../proof.ts'
 import type { RestoreJob, SourceRestoreObserver } from '../restore.ts'
+import { advance, checksumText, INITIAL_REGISTER } from './crc32c.ts'
 
 export const ACCOUNTS = 2000
 export const BALANCE = 100
@@ -109,4 +116,112 @@ export function fingerprints(folder: string, except: readonly string[] = []): Ma
     }
   }
   return found
+}
+
+/** What becomes of a file: other bytes, a link, or undefined when it goes. */
+export type Alteration = (bytes: Buffer) => Uint8Array | { readonly link: string } | undefined
+
+/** The snapshot with changed files, named by their paths in it: `/shop/data/PG_VERSION`. A path that is not there gets an empty file to change. */
+export async function altered(
+  repository: Repository,
+  snapshot: StoredSnapshot,
+  changes: Readonly<Record<string, Alteration>>,
+): Promise<StoredSnapshot> {
+  const maker = new TreeMaker(repository)
+  const loader = new TreeLoader(repository)
+  const open = new Map(Object.entries(changes))
+  const rewritten = async (tree: Id, folder: string): Promise<Id> => {
+    const { nodes } = await loader.load(tree)
+    const kept: Node[] = []
+    for (const node of nodes) {
+      const path = `${folder}/${node.name}`
+      if (node.type === 'dir' && [...open.keys()].some((other) => other.startsWith(`${path}/`)))
+        kept.push({ ...node, subtree: await rewritten(node.subtree!, path) })
+      else if (open.has(path)) {
+        const file = await changed(node.name, open.get(path)!, await contentOf(repository, node), node)
+        if (file !== undefined) kept.push(file)
+        open.delete(path)
+      } else kept.push(node)
+    }
+    for (const [path, change] of open)
+      if (path.slice(0, path.lastIndexOf('/')) === folder) {
+        kept.push((await changed(path.slice(folder.length + 1), change, Buffer.alloc(0)))!)
+        open.delete(path)
+      }
+    return await maker.tree(kept)
+  }
+  const changed = async (name: string, change: Alteration, bytes: Buffer, node?: Node): Promise<Node | undefined> => {
+    const now = change(Buffer.from(bytes))
+    if (now === undefined) return undefined
+    if ('link' in now) return maker.symlink(name, now.link)
+    const pieces: Uint8Array[] = []
+    for (let at = 0; at < now.length; at += PIECE_BYTES) pieces.push(now.subarray(at, at + PIECE_BYTES))
+    const { uid, gid, mode } = node ?? { uid: 0, gid: 0, mode: 0o600 }
+    return await maker.file(name, pieces, { uid, gid, mode })
+  }
+  const tree = await rewritten(snapshot.tree!, '')
+  await maker.writer.flush()
+  loader.close()
+  if (open.size > 0) throw new Error(`not in the snapshot: ${[...open.keys()].join(', ')}`)
+  return { ...snapshot, tree }
+}
+
+const PIECE_BYTES = 512 * 1024
+
+/** Changes one byte. */
+export const flipped =
+  (at: number) =>
+  (bytes: Buffer): Buffer => {
+    bytes[at < 0 ? bytes.length + at : at]! ^= 0x40
+    return bytes
+  }
+
+/** Takes bytes away at the end. */
+export const shortened =
+  (by: number) =>
+  (bytes: Buffer): Buffer =>
+    bytes.subarray(0, -by)
+
+export const removed: Alteration = () => undefined
+
+/** Replaces text that must be there. */
+export const replaced =
+  (from: string | RegExp, to: string) =>
+  (bytes: Buffer): Buffer => {
+    const text = bytes.toString('latin1')
+    const now = text.replace(from, to)
+    if (now === text) throw new Error(`nothing to replace: ${from}`)
+    return Buffer.from(now, 'latin1')
+  }
+
+/** A server's manifest about a file that was changed on the way to it: nothing but what is in the file can tell. */
+export const attested =
+  (path: string, bytes: Uint8Array): Alteration =>
+  (manifest) => {
+    const crc = checksumText(~advance(INITIAL_REGISTER, bytes) >>> 0)
+    const line = new RegExp(`("Path": "${path}", "Size": )[0-9]+(,.*"Checksum": ")[0-9a-f]+`)
+    const text = replaced(line, `$1${bytes.length}$2${crc}`)(manifest)
+    const body = text.subarray(0, text.lastIndexOf('"Manifest-Checksum"'))
+    const sum = createHash('sha256').update(body).digest('hex')
+    return Buffer.concat([body, Buffer.from(`"Manifest-Checksum": "${sum}"}\n`)])
+  }
+
+/** Checks as they are reported, and the failed ones as text. */
+export function recordedChecks(): {
+  readonly checks: ProofCheck[]
+  readonly report: (check: ProofCheck) => void
+  failures(): string
+  outcome(name: string): ProofCheck['outcome'] | undefined
+} {
+  const checks: ProofCheck[] = []
+  return {
+    checks,
+    report: (check) => void checks.push(check),
+    failures: () =>
+      checks
+        .filter(({ outcome }) => outcome === 'failed')
+        .map(({ name, detail }) => `${name}: ${detail}`)
+        .join('\n'),
+    outcome: (name) => checks.find((check) => check.name === name)?.outcome,
+  }
 }

@@ -8,6 +8,7 @@ import type { RestoreJob } from '../../restore.ts'
 import { CONTROL_FILE, type ControlFile, readControlFile } from '../control-file.ts'
 import { tablespaceFolder } from '../data-layout.ts'
 import { loadManifest, type PostgresManifest } from '../manifest.ts'
+import { findServerPrograms, type ServerPrograms } from '../server-programs.ts'
 import { readDataFile, sourceNameOf } from '../snapshot-content.ts'
 import { type DataDirectory, inspectDataDirectory } from './data-directory.ts'
 import { MARKER_NAME } from './restore-marker.ts'
@@ -39,6 +40,8 @@ export interface ClusterPlan {
   readonly snapshot: ClusterSnapshot
   readonly target: DataDirectory
   readonly spaces: TablespaceMap
+  /** Of this machine, for the version of the cluster. */
+  readonly programs: ServerPrograms | undefined
   /** Whom everything will belong to; undefined when systems know no owners. */
   readonly owner: Owner | undefined
   /** The data directory but for its control file and what is mapped. */
@@ -91,7 +94,8 @@ export async function planCluster(source: string, job: RestoreJob, fixedOwner?: 
     const mapped: TablespacePlan[] = []
     for (const place of spaces.mapped)
       mapped.push({ place, plan: await planTablespace(job, snapshot, place, owner, threads) })
-    return { job, snapshot, target, spaces, owner, main, mapped }
+    const programs = findServerPrograms(snapshot.manifest.server.majorVersion)
+    return { job, snapshot, target, spaces, programs, owner, main, mapped }
   } finally {
     await threads.close()
   }

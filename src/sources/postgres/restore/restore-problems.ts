@@ -5,7 +5,7 @@ import type { RestorePlan } from '../../../engine/restore/index.ts'
 import { formatSize } from '../../../lib/sizes.ts'
 import type { SourceProblem } from '../../source.ts'
 import { signals } from '../data-layout.ts'
-import { findServerPrograms, programsRemedy } from '../server-programs.ts'
+import { programsRemedy } from '../server-programs.ts'
 import { existingAncestor } from './data-directory.ts'
 import type { ClusterPlan } from './restore-plan.ts'
 import { tablespaceText } from './tablespace-map.ts'
@@ -65,7 +65,12 @@ function* targetProblems({ job, target, snapshot, spaces }: ClusterPlan): Genera
       )
 }
 
-function* snapshotProblems({ snapshot, main, mapped }: ClusterPlan): Generator<SourceProblem> {
+/** What is wrong with the snapshot itself. */
+export function* snapshotProblems({
+  snapshot,
+  main,
+  mapped,
+}: Pick<ClusterPlan, 'snapshot' | 'main' | 'mapped'>): Generator<SourceProblem> {
   const rescue = 'choose another snapshot; `restore` brings back the files of this one for a rescue by hand'
   if (!snapshot.hasLabel)
     yield error(
@@ -149,9 +154,9 @@ const sizeNow = (target: string, path: string): number =>
   lstatSync(Buffer.from(`${Buffer.from(target).toString('latin1')}${path}`, 'latin1'), { throwIfNoEntry: false })
     ?.size ?? 0
 
-function* machineProblems({ snapshot, spaces }: ClusterPlan): Generator<SourceProblem> {
+function* machineProblems({ snapshot, spaces, programs }: ClusterPlan): Generator<SourceProblem> {
   const { server } = snapshot.manifest
-  if (findServerPrograms(server.majorVersion) === undefined)
+  if (programs === undefined)
     yield warning(
       `no PostgreSQL ${server.majorVersion} was found on this machine, and no other major version can start this cluster`,
       programsRemedy(server.majorVersion),

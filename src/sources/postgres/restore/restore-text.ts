@@ -1,7 +1,6 @@
 import { plannedItems, type RestorePlan } from '../../../engine/restore/index.ts'
 import { formatSize } from '../../../lib/sizes.ts'
 import type { SourceRestorePlan } from '../../restore.ts'
-import { findServerPrograms } from '../server-programs.ts'
 import type { ClusterPlan } from './restore-plan.ts'
 import { problemsOf } from './restore-problems.ts'
 import { tablespaceText } from './tablespace-map.ts'
@@ -47,9 +46,13 @@ function overwritten(plan: RestorePlan): string[] {
   return lines
 }
 
-function afterwards({ target: { path }, snapshot: { manifest, configuration }, owner }: ClusterPlan): string[] {
+function afterwards({
+  target: { path },
+  snapshot: { manifest, configuration },
+  owner,
+  programs,
+}: ClusterPlan): string[] {
   const { majorVersion } = manifest.server
-  const programs = findServerPrograms(majorVersion)
   const control = programs === undefined ? 'pg_ctl' : `${programs.folder}/pg_ctl`
   const user = process.getuid?.() === 0 && owner !== undefined ? ' as the owner of the files' : ''
   const lines = [

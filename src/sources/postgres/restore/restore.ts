@@ -19,6 +19,7 @@ import { ALLOW_FOLDERS, AUTO_CONF } from '../data-layout.ts'
 import { inspectDataDirectory, listed } from './data-directory.ts'
 import { removeIfThere, removeMarker, writeMarker } from './restore-marker.ts'
 import { type ClusterPlan, planCluster, planControlFile, type TablespacePlan } from './restore-plan.ts'
+import { snapshotProblems } from './restore-problems.ts'
 import { describePlan } from './restore-text.ts'
 
 const OWNER_ONLY = 0o700
@@ -35,7 +36,8 @@ export interface ClusterRestoreOptions {
  * a data directory no server starts on: its control file is removed first and written last.
  *
  * @param source the configured name, for snapshots that do not say theirs
- * @throws HoldfastError HF_TARGET_INVALID, HF_USAGE, HF_DATA_DAMAGED; whatever reading the repository throws
+ * @throws HoldfastError HF_TARGET_INVALID, HF_USAGE, HF_DATA_DAMAGED; whatever reading the repository throws. `execute` throws HF_DATA_DAMAGED
+ *   when it is the snapshot that nothing can be restored from, HF_TARGET_INVALID when something else is in the way
  */
 export async function planClusterRestore(
   source: string,
@@ -53,10 +55,15 @@ export async function planClusterRestore(
   }
 }
 
-function checkAgain({ target, spaces, job }: ClusterPlan, { problems }: SourceRestorePlan): void {
+function checkAgain(cluster: ClusterPlan, { problems }: SourceRestorePlan): void {
+  const { target, spaces, job } = cluster
   const against = problems.find(({ severity }) => severity === 'error')
-  if (against !== undefined)
-    throw new HoldfastError('HF_TARGET_INVALID', against.what, { hint: against.remedy ?? 'see the plan' })
+  if (against !== undefined) {
+    const isDamage = [...snapshotProblems(cluster)].some(({ what }) => what === against.what)
+    throw new HoldfastError(isDamage ? 'HF_DATA_DAMAGED' : 'HF_TARGET_INVALID', against.what, {
+      hint: against.remedy ?? 'see the plan',
+    })
+  }
   const now = inspectDataDirectory(job.target.kind === 'directory' ? job.target.path : target.path)
   const changed = JSON.stringify(now) !== JSON.stringify(target) ? target.path : undefined
   const filled = spaces.mapped.find(({ path, isThere }) => listed(path).length > 0 !== isThere)
