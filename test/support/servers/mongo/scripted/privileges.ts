@@ -55,6 +55,8 @@ const MONITOR: readonly string[] = [
   'collStats',
   'dbStats',
 ]
+/** Everything about collections but their documents. */
+const ADMIN: readonly string[] = [...READ, ...WRITE, 'dropDatabase', 'validate'].filter(isNoData)
 /** Whoever has logged in may. */
 const EVERYBODY: ReadonlySet<string> = new Set([
   'getMore',
@@ -78,13 +80,14 @@ const ROLES: Readonly<Record<string, (request: Request, db: string) => boolean>>
   __system: () => true,
   read: (request, db) => request.db === db && READ.includes(request.command),
   readWrite: (request, db) => request.db === db && [...READ, ...WRITE].includes(request.command),
-  dbAdmin: (request, db) =>
-    request.db === db && [...WRITE, ...READ, 'dropDatabase', 'validate'].filter(isNoData).includes(request.command),
+  dbAdmin: (request, db) => request.db === db && ADMIN.includes(request.command),
   userAdmin: (request, db) => request.db === db && USERS.includes(request.command),
   dbOwner: (request, db) => request.db === db,
   readAnyDatabase: (request) => !isSystem(request) && READ.includes(request.command),
   readWriteAnyDatabase: (request) => !isSystem(request) && [...READ, ...WRITE].includes(request.command),
   userAdminAnyDatabase: ({ command }) => USERS.includes(command),
+  dbAdminAnyDatabase: (request) => !isSystem(request) && ADMIN.includes(request.command),
+  clusterAdmin: (request) => [...MONITOR, 'dropDatabase', 'appendOplogNote'].includes(request.command),
   clusterMonitor: (request) =>
     MONITOR.includes(request.command) || (request.db === 'config' && READ.includes(request.command)),
   backup: (request) =>
