@@ -1,4 +1,4 @@
-import { isHoldfastError } from '../../lib/errors.ts'
+import { HoldfastError } from '../../lib/errors.ts'
 import { localTimestamp, type Timestamp } from '../../lib/go-time.ts'
 import type { Id } from '../../lib/id.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -61,7 +61,7 @@ const noWalk: WalkOptions = {
 
 /**
  * What all backups have in common: `work` saves content and trees and returns the root; then packs, index and snapshot are written in this
- * order. After an interruption what was read is still stored.
+ * order. After an interruption, or when the source fails, what was read is still stored: the next run need not do it again.
  */
 export async function runBackup(
   repository: Repository,
@@ -100,12 +100,15 @@ export async function runBackup(
     const snapshot = await saveSnapshot(repository, { ...content, original: undefined, summary }, signal)
     return { snapshot, tree, summary, errors }
   } catch (error) {
-    if (isHoldfastError(error, 'HF_INTERRUPTED')) await archiver.salvage()
+    if (isNoFaultOfStorage(error)) await archiver.salvage()
     throw error
   } finally {
     await archiver.close()
   }
 }
+
+const isNoFaultOfStorage = (error: unknown): boolean =>
+  error instanceof HoldfastError && (error.code === 'HF_INTERRUPTED' || error.code.startsWith('HF_SOURCE_'))
 
 function snapshotSummary(counts: BackupSummary, backupStart: Timestamp, backupEnd: Timestamp): SnapshotSummary {
   return {

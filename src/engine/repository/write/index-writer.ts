@@ -25,9 +25,11 @@ export class IndexWriter {
     return this.#written
   }
 
-  /** Takes a pack that is stored durably. Resolves once the index file it filled, if any, is stored too. */
+  /**
+   * Takes a pack that is stored durably. Resolves once the index file it filled, if any, is stored too. The repository's index knows its blobs
+   * when their index file is stored.
+   */
   async add(pack: PackListing): Promise<void> {
-    this.#repository.index.load(pack)
     if (this.#pending.length === 0) this.#since = monotonicMilliseconds()
     this.#pending.push(pack)
     this.#pendingBlobs += rowCount(pack.rows)
@@ -41,7 +43,10 @@ export class IndexWriter {
     this.#pending = []
     this.#pendingBlobs = 0
     this.#saving = this.#saving.then(async () => {
-      if (packs.length > 0) this.#written.push(await this.#repository.saveUnpacked('index', encodeIndex(packs), signal))
+      if (packs.length === 0) return
+      this.#written.push(await this.#repository.saveUnpacked('index', encodeIndex(packs), signal))
+      // Only now: other runs of this process that leave these blobs out would rely on an index file that this one may never write.
+      for (const pack of packs) this.#repository.index.load(pack)
     })
     await this.#saving
   }
