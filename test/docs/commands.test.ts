@@ -32,6 +32,10 @@ interface Surroundings {
 }
 
 const surroundings: Readonly<Record<string, Surroundings>> = {
+  'docs/guide/config-and-logs.md': {
+    needs: ['restic'],
+    start: async () => ({ variables: {}, stop: async () => undefined }),
+  },
   'docs/guide/postgresql.md': {
     needs: ['postgres15'],
     async start() {
