@@ -9,6 +9,7 @@ import { formatTime, localTimestamp } from '../../lib/go-time.ts'
 import { storeJson } from '../json-file.ts'
 import type { BackupJob, SourceBackup } from '../source.ts'
 import type { RedisClient } from './client.ts'
+import { type ClusterTransfer, type NodeOpener, startClusterTransfer } from './cluster/transfer.ts'
 import { Fingerprint } from './fingerprint.ts'
 import type { RedisManifest } from './manifest.ts'
 import { RdbReader, type RdbSummary } from './rdb/reader.ts'
@@ -19,12 +20,13 @@ import { type RdbTransfer, startTransfer } from './transfer.ts'
 const contentRule = { kind: 'content' } as const
 
 /**
- * One snapshot of a server: the RDB file it gives a new replica, checked and fingerprinted on its way. What does not come whole, or does not
- * hold together, is no snapshot.
+ * One snapshot of a server: the RDB file it gives a new replica, checked and fingerprinted on its way; of a node of a cluster the files of
+ * all shards in one. What does not come whole, or does not hold together, is no snapshot. `openNode` connects to other nodes.
  */
 export async function backupServer(
   name: string,
   client: RedisClient,
+  openNode: NodeOpener,
   clock: Clock,
   job: BackupJob,
 ): Promise<SourceBackup> {
@@ -48,7 +50,10 @@ export async function backupServer(
       entries.directory(`${folder}/data`, attributes(0o700))
       entries.directory(`${folder}/.holdfast`, attributes(0o700))
       const started = formatTime(localTimestamp(clock.now()))
-      const transfer = await startTransfer(client, facts.kind === 'valkey' ? facts.version : undefined)
+      const transfer =
+        facts.mode === 'cluster'
+          ? await startClusterTransfer(client, openNode)
+          : await startTransfer(client, facts.kind === 'valkey' ? facts.version : undefined)
       point = pointOf(transfer)
       const check = new Check(client.server, job.require)
       await entries.file(`${folder}/data/dump.rdb`, attributes(0o600), check.pass(transfer.bytes), contentRule)
@@ -115,7 +120,7 @@ class Check {
 function manifestOf(
   source: string,
   { kind, version, runId, role, mode }: ServerFacts,
-  { replicationId, offset, isDiskless }: RdbTransfer,
+  { replicationId, offset, isDiskless, ...transfer }: RdbTransfer | ClusterTransfer,
   { fingerprint, summary }: Check,
 ): Omit<RedisManifest, 'started' | 'ended'> {
   const { dialect, version: rdbVersion, bytes, sha256, checksum, aux, functions } = summary
@@ -125,6 +130,7 @@ function manifestOf(
     type: 'redis',
     server: { kind, version, runId, role, mode },
     ...(replicationId === undefined ? {} : { point: { replicationId, offset: String(offset) } }),
+    ...('shards' in transfer ? { shards: transfer.shards } : {}),
     rdb: { dialect, version: rdbVersion, bytes, sha256, checksum, isDiskless, aux: Object.fromEntries(aux) },
     databases: fingerprint.databases,
     functions,

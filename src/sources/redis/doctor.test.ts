@@ -147,15 +147,18 @@ describe.skipIf(lacks('redis-server'))('an examination of a Redis server', () =>
       })
     }))
 
-  test('says that a node of a cluster is only that', () =>
+  test('says that a node of a cluster stands for all of it, and that one without slots has no data', () =>
     withServers(async (start) => {
       const server = await start({ args: ['--cluster-enabled', 'yes'] })
       const source = sourceOf({ url: server.url })
       expect(await source.test()).toMatchObject({ facts: { mode: 'cluster' } })
       expect(await source.examine()).toMatchObject([
-        { severity: 'note', what: expect.stringContaining('slots of this node only') },
+        { severity: 'note', what: expect.stringContaining('all of its shards') },
       ])
-      expect((await backUp(source)).point).toBeDefined()
+      await expect(backUp(source)).rejects.toMatchObject({
+        code: 'HF_SOURCE_UNREACHABLE',
+        message: expect.stringContaining('no slots'),
+      })
     }))
 
   test('asks sentinels for a replica, and takes the master when there is none', () =>

@@ -83,8 +83,8 @@ function* roleProblems({ mode, role, info }: ServerFacts): Generator<SourceProbl
   if (mode === 'cluster')
     yield {
       severity: 'note',
-      what: 'this is one node of a cluster: its snapshot has the slots of this node only, and shards have no common instant',
-      remedy: 'configure one source for each shard; CLUSTER NODES lists them',
+      what: 'this is a node of a cluster: a snapshot has all of its shards, each of an instant of its own, taken from their masters',
+      remedy: undefined,
     }
   if (role === 'replica' && info.get('master_link_status') !== 'up')
     yield {

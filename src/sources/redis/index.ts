@@ -10,6 +10,7 @@ import type {
   SourceServices,
 } from '../source.ts'
 import { backupServer } from './backup.ts'
+import type { NodeOpener } from './cluster/transfer.ts'
 import { connect } from './connect.ts'
 import { describeServer, examineServer } from './doctor.ts'
 import { openSandbox } from './proof/sandbox.ts'
@@ -57,6 +58,8 @@ class RedisSource implements Source {
 
   async backup(job: BackupJob): Promise<SourceBackup> {
     using client = await connect(this.#settings, this.#services, job.options.signal)
-    return await backupServer(this.name, client, this.#services.clock, job)
+    const openNode: NodeOpener = (address) =>
+      connect({ ...this.#settings, target: { kind: 'tcp', ...address } }, this.#services, job.options.signal)
+    return await backupServer(this.name, client, openNode, this.#services.clock, job)
   }
 }

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { parseRange } from './cluster/slots.ts'
+import type { ShardRecord } from './cluster/transfer.ts'
 import type { DatabaseFingerprint, KeyTotals, ModuleKeys } from './fingerprint.ts'
 import type { RdbSummary } from './rdb/reader.ts'
 import type { ServerFacts } from './server.ts'
@@ -11,6 +13,8 @@ export interface RedisManifest {
   readonly server: Pick<ServerFacts, 'kind' | 'version' | 'runId' | 'role' | 'mode'>
   /** Where in which history of commands the data is from; absent from a server that only knows SYNC. */
   readonly point?: { readonly replicationId: string; readonly offset: string } | undefined
+  /** Of a cluster, whose shards are in one file; each is of an instant of its own. */
+  readonly shards?: readonly ShardRecord[] | undefined
   readonly rdb: Pick<RdbSummary, 'dialect' | 'version' | 'bytes' | 'checksum'> & {
     readonly sha256: string
     /** Streamed from the server's memory, or from a file it wrote first. */
@@ -31,6 +35,7 @@ export interface RedisManifest {
 const count = z.int().min(0)
 const sum = z.string().regex(/^[0-9a-f]{32}$/)
 const keyTotals: z.ZodType<KeyTotals> = z.strictObject({ keys: count, sum })
+const point = z.strictObject({ replicationId: z.string(), offset: z.string().regex(/^-?\d+$/) })
 const dialect = z.enum(['redis', 'valkey'])
 
 export const redisManifest: z.ZodType<RedisManifest> = z.strictObject({
@@ -44,7 +49,19 @@ export const redisManifest: z.ZodType<RedisManifest> = z.strictObject({
     role: z.enum(['master', 'replica']),
     mode: z.enum(['standalone', 'cluster', 'sentinel']),
   }),
-  point: z.strictObject({ replicationId: z.string(), offset: z.string().regex(/^-?\d+$/) }).optional(),
+  point: point.optional(),
+  shards: z
+    .array(
+      z.strictObject({
+        node: z.string(),
+        slots: z.array(z.string().refine((text) => parseRange(text) !== undefined)).min(1),
+        address: z.string(),
+        version: z.string(),
+        point: point.optional(),
+      }),
+    )
+    .min(1)
+    .optional(),
   rdb: z.strictObject({
     dialect,
     version: count,

@@ -26,6 +26,7 @@ export interface Survey {
   /** Names of modules that selected values belong to. */
   readonly modules: ReadonlySet<string>
   readonly libraries: number
+  readonly libraryBytes: number
   /** Whether modules keep data outside of keys. */
   readonly hasModuleData: boolean
 }
@@ -57,6 +58,7 @@ async function read(
   let keys = 0
   let bytes = 0
   let libraries = 0
+  let libraryBytes = 0
   let hasModuleData = false
   const databases = new Map<number, number>()
   const origins = new Map<number, Set<number>>()
@@ -82,8 +84,10 @@ async function read(
       if (!codes.has(code)) codes.set(code, { db, key })
       if (module !== undefined) modules.add(module)
     },
-    onLibrary: () => {
-      if (selection.hasFunctions) libraries++
+    onLibrary: (code) => {
+      if (!selection.hasFunctions) return
+      libraries++
+      libraryBytes += code.length
     },
     onModuleData: () => {
       hasModuleData = true
@@ -100,5 +104,18 @@ async function read(
       hint: 'restore another snapshot',
     })
   const merged = [...origins.values()].filter(({ size }) => size > 1).map((from) => [...from])
-  return { summary, keys, bytes, databases, merged, longValues, longest, codes, modules, libraries, hasModuleData }
+  return {
+    summary,
+    keys,
+    bytes,
+    databases,
+    merged,
+    longValues,
+    longest,
+    codes,
+    modules,
+    libraries,
+    libraryBytes,
+    hasModuleData,
+  }
 }

@@ -51,7 +51,7 @@ export const OPCODE = {
 } as const
 
 export const CHECKSUM_BYTES = 8
-const HEADER_BYTES = 9
+export const RDB_HEADER_BYTES = 9
 const versions: Readonly<Record<RdbDialect, readonly [number, number]>> = { redis: [5, 12], valkey: [80, 80] }
 /** Redis writes about ten; what comes beyond is read and forgotten. */
 const MAX_AUX_FIELDS = 64
@@ -211,15 +211,19 @@ export class RdbReader {
   }
 
   *#header(): Waiting<{ readonly dialect: RdbDialect; readonly version: number }> {
-    const text = (yield* this.#input.take(HEADER_BYTES)).toString('latin1')
-    const found = /^(?:REDIS(\d{4})|VALKEY(\d{3}))$/.exec(text)
-    if (found === null) throw damaged(0, 'it does not begin as an RDB file')
-    const dialect: RdbDialect = found[1] === undefined ? 'valkey' : 'redis'
-    const version = Number(found[1] ?? found[2])
-    const [oldest, newest] = versions[dialect]
-    if (version < oldest || version > newest) throw unknownFormat(5, `version ${version} of ${dialect} is not known`)
-    return { dialect, version }
+    return parseHeader(yield* this.#input.take(RDB_HEADER_BYTES))
   }
+}
+
+/** What the first bytes of a file say of it. @throws HoldfastError HF_SOURCE_DAMAGED, HF_SOURCE_UNSUPPORTED */
+export function parseHeader(bytes: Buffer): { readonly dialect: RdbDialect; readonly version: number } {
+  const found = /^(?:REDIS(\d{4})|VALKEY(\d{3}))$/.exec(bytes.toString('latin1'))
+  if (found === null) throw damaged(0, 'it does not begin as an RDB file')
+  const dialect: RdbDialect = found[1] === undefined ? 'valkey' : 'redis'
+  const version = Number(found[1] ?? found[2])
+  const [oldest, newest] = versions[dialect]
+  if (version < oldest || version > newest) throw unknownFormat(5, `version ${version} of ${dialect} is not known`)
+  return { dialect, version }
 }
 
 /** The keys of an RDB file, in its order, and in the end what it is. @throws HoldfastError as RdbReader */

@@ -11,7 +11,10 @@ export interface ValueObserver extends Omit<RdbObserver, 'onKey' | 'onEntry'> {
   onEntry(entry: RdbEntry): void
 }
 
-type Part = { readonly at: 'key'; readonly key: RdbKey } | { readonly at: 'end'; readonly entry: RdbEntry }
+type Part =
+  | { readonly at: 'key'; readonly key: RdbKey }
+  | { readonly at: 'end'; readonly entry: RdbEntry }
+  | { readonly at: 'other'; readonly tell: () => void }
 
 /** Reads an RDB file as `RdbReader` does, and gives the bytes of values besides, without holding them. */
 export class RdbSplitter {
@@ -27,9 +30,10 @@ export class RdbSplitter {
     this.#reader = new RdbReader({
       onKey: (key) => this.#parts.push({ at: 'key', key }),
       onEntry: (entry) => this.#parts.push({ at: 'end', entry }),
-      onAux: (name, value) => observer.onAux?.(name, value),
-      onLibrary: (code) => observer.onLibrary?.(code),
-      onModuleData: () => observer.onModuleData?.(),
+      // In their place between the keys, which may be in the middle of a chunk.
+      onAux: (name, value) => this.#parts.push({ at: 'other', tell: () => observer.onAux?.(name, value) }),
+      onLibrary: (code) => this.#parts.push({ at: 'other', tell: () => observer.onLibrary?.(code) }),
+      onModuleData: () => this.#parts.push({ at: 'other', tell: () => observer.onModuleData?.() }),
     })
   }
 
@@ -45,7 +49,8 @@ export class RdbSplitter {
       from = end
     }
     for (const part of this.#parts) {
-      if (part.at === 'key') {
+      if (part.at === 'other') part.tell()
+      else if (part.at === 'key') {
         this.#wanted = this.#observer.onKey(part.key) ? part.key : undefined
         from = part.key.start - base
       } else if (this.#wanted !== undefined) {

@@ -7,6 +7,7 @@ import { HoldfastError, isHoldfastError, systemErrorCode } from '../../../lib/er
 import { formatSize } from '../../../lib/sizes.ts'
 import type { PlannedRestore, SourceRestoreObserver, SourceRestorePlan, SourceRestoreResult } from '../../restore.ts'
 import { keyCount, unfitFor } from '../plan-text.ts'
+import { RdbReader } from '../rdb/reader.ts'
 import { type Selection, selectRdb } from '../selection.ts'
 import type { RedisSnapshot } from '../snapshot.ts'
 import type { Survey } from '../survey.ts'
@@ -22,6 +23,8 @@ export interface DirectoryRestore {
   readonly survey: Survey | undefined
   readonly path: string
   readonly overwrite: boolean
+  /** Whether the server that is started on it is a node of a cluster, which is told apart from this. */
+  readonly isNode?: boolean
 }
 
 const DEFAULT_DATABASES = 16
@@ -40,14 +43,14 @@ export function planDirectory(restore: DirectoryRestore): PlannedRestore {
   const keys = survey?.keys ?? snapshot.manifest.databases.reduce((sum, { all }) => sum + all.keys, 0)
   const appendOnly = appendOnlyName(files.appendOnly)
   const steps: [string, string, string] = [
-    `write ${files.dump}, ${keyCount(keys)}, ${survey === undefined ? '' : 'at most '}${formatSize(snapshot.bytes)}, to ${path}`,
+    `write ${files.dump}, ${keyCount(keys)}, ${survey === undefined ? '' : 'at most '}${formatSize(sizeOf(restore))}, to ${path}`,
     `give it the name ${appendOnly} as well, for servers with \`appendonly yes\``,
     'put both into place',
   ]
   const plan: SourceRestorePlan = {
     steps,
     files: fileCount(files.appendOnly),
-    bytes: snapshot.bytes,
+    bytes: sizeOf(restore),
     overwrites: state.overwrites,
     problems: [...state.problems, ...(survey === undefined ? [] : unfitFor(survey))],
     afterwards: [...afterwards(restore, files, state)],
@@ -72,13 +75,22 @@ export function planDirectory(restore: DirectoryRestore): PlannedRestore {
   }
 }
 
+/** What a key takes in a file besides its name and value, at most. */
+const FRAME_BYTES = 32
+/** What a file says of itself. */
+const HEAD_BYTES = 4096
+
+/** Bytes of the file, at most. */
+const sizeOf = ({ snapshot, survey }: DirectoryRestore): number =>
+  survey === undefined ? snapshot.bytes : HEAD_BYTES + survey.bytes + FRAME_BYTES * survey.keys + survey.libraryBytes
+
 const fileCount = ({ kind }: AppendOnlyFiles): number => (kind === 'folder' ? 3 : 2)
 
-const inspect = ({ path, snapshot, overwrite }: DirectoryRestore, files: ServerFiles): DirectoryState =>
-  inspectDirectory(path, files, snapshot.bytes, overwrite)
+const inspect = (restore: DirectoryRestore, files: ServerFiles): DirectoryState =>
+  inspectDirectory(restore.path, files, sizeOf(restore), restore.overwrite)
 
 function* afterwards(
-  { path, snapshot, survey }: DirectoryRestore,
+  { path, snapshot, survey, isNode = false }: DirectoryRestore,
   { dump, appendOnly }: ServerFiles,
   { owner }: DirectoryState,
 ): Generator<string> {
@@ -86,7 +98,7 @@ function* afterwards(
   const { server, databases } = snapshot.manifest
   if (owner === undefined || owner.uid === process.getuid?.())
     yield `give the folder to the user the server runs as: chown -R redis:redis ${path}`
-  const settings = [`dir ${path}`, `dbfilename ${dump}`]
+  const settings = [...(isNode ? ['cluster-enabled yes'] : []), `dir ${path}`, `dbfilename ${dump}`]
   if (appendOnly.kind === 'folder')
     settings.push(
       `appenddirname ${appendOnly.folder}`,
@@ -102,13 +114,14 @@ function* afterwards(
 }
 
 async function write(
-  { path, snapshot, selection, survey }: DirectoryRestore,
+  restore: DirectoryRestore,
   { dump, appendOnly }: ServerFiles,
   { owner }: DirectoryState,
   steps: readonly [string, string, string],
   observer: SourceRestoreObserver,
   signal: AbortSignal | undefined,
 ): Promise<SourceRestoreResult> {
+  const { path, snapshot, selection, survey } = restore
   const staging = join(path, STAGING)
   try {
     observer.onStep(steps[0])
@@ -116,8 +129,11 @@ async function write(
     await rm(staging, { recursive: true, force: true })
     await mkdir(staging, { mode: 0o700 })
     const { manifest } = snapshot
-    const input = survey === undefined ? snapshot.rdb(signal) : selectRdb(snapshot.rdb(signal), manifest.rdb, selection)
-    const totalBytes = snapshot.bytes
+    const input =
+      survey === undefined
+        ? snapshot.rdb(signal)
+        : readBack(selectRdb(snapshot.rdb(signal), manifest.rdb, selection), survey.keys)
+    const totalBytes = sizeOf(restore)
     const written = await writeRdb(
       join(staging, dump),
       input,
@@ -145,6 +161,19 @@ async function write(
     await rm(staging, { recursive: true, force: true }).catch(() => undefined)
     throw isHoldfastError(error) ? error : failed(path, error)
   }
+}
+
+/** Gives on what we have put together, and fails at its end unless it reads as a whole file with so many keys. */
+async function* readBack(bytes: AsyncIterable<Uint8Array>, keys: number): AsyncGenerator<Uint8Array> {
+  let count = 0
+  const reader = new RdbReader({ onEntry: () => count++ })
+  for await (const piece of bytes) {
+    reader.push(piece)
+    yield piece
+  }
+  reader.end()
+  if (count !== keys)
+    throw new HoldfastError('HF_RESTORE_FAILED', `${count} keys were selected at last, and ${keys} when it was planned`)
 }
 
 /** The files that make an append-only file of the RDB file, which shares its content: servers replace both, and change neither. */

@@ -5,6 +5,7 @@ import { selectionOf } from '../selection.ts'
 import type { RedisSettings } from '../settings.ts'
 import { openSnapshot } from '../snapshot.ts'
 import { type Survey, survey } from '../survey.ts'
+import { planClusterDirectory } from './cluster-directory.ts'
 import { planDirectory } from './directory.ts'
 import { planServer } from './server.ts'
 import { targetServer } from './target.ts'
@@ -30,6 +31,9 @@ export async function planRestore(
   const snapshot = await openSnapshot(repository, job.snapshot, signal)
   const look = (): Promise<Survey> => survey(snapshot, selection, signal)
   if (target.kind === 'directory') {
+    const { shards } = snapshot.manifest
+    if (shards !== undefined)
+      return await planClusterDirectory({ snapshot, selection, shards, path: resolve(target.path), overwrite }, signal)
     const found = selection.isPartial ? await look() : undefined
     return planDirectory({ snapshot, selection, survey: found, path: resolve(target.path), overwrite })
   }
