@@ -27,6 +27,7 @@ export class Users {
     const credentials = { 'SCRAM-SHA-256': makeCredentials(password) }
     const id = `${db}.${name}`
     if (this.find(db, name) !== undefined) throw new MongoFailure(51_003, `User "${name}@${db}" already exists`)
+    this.#recordSchema()
     this.#data.insert(
       this.#users,
       doc({
@@ -39,6 +40,14 @@ export class Users {
         roles: roles.map((role) => ({ ...role })),
       }),
     )
+  }
+
+  /** The form in which users are kept, which the first one brings with it. */
+  #recordSchema(): void {
+    const versions = this.#data.collectionForWrite('admin', 'system.version')
+    if (versions.byId(encode('authSchema')) === undefined) {
+      this.#data.insert(versions, doc({ _id: 'authSchema', currentVersion: 5 }))
+    }
   }
 
   createRole(db: string, name: string, privileges: unknown, roles: unknown): void {

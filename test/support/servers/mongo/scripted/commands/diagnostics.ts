@@ -22,6 +22,7 @@ function getParameter({ server, command }: Context): Buffer {
   const known: Readonly<Record<string, unknown>> = {
     featureCompatibilityVersion: { version: version.series },
     minSnapshotHistoryWindowInSeconds: snapshots.windowSeconds,
+    ...(!version.isAtLeast(8, 1) && { authSchemaVersion: 5 }),
     enableTestCommands: false,
     ttlMonitorEnabled: true,
     authenticationMechanisms: ['SCRAM-SHA-256'],
