@@ -82,6 +82,7 @@ export async function backupLogically(backup: LogicalBackup, job: BackupJob): Pr
       server,
       programVersion: program.version,
       averageBytes: DUMP_AVERAGE_BYTES,
+      chunkerPolynomial: repository.config.chunkerPolynomial.toString(16),
       roles: facts.roles,
       globals,
       databases,

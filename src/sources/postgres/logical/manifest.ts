@@ -28,8 +28,10 @@ export interface LogicalManifest {
   }
   /** Of the `pg_dump` that wrote the definitions. */
   readonly programVersion: string
-  /** How content is cut for `fingerprint`s: by content, so many bytes on average. */
+  /** How files are cut into blobs, for `fingerprint`s: by content, so many bytes on average. */
   readonly averageBytes: number
+  /** Of the fingerprints that decide where is cut, in hex: those of the repository that the snapshot was made in. */
+  readonly chunkerPolynomial: string
   /** Roles of the cluster but the built-in ones. */
   readonly roles: readonly string[]
   readonly globals: (StoredFile & { readonly withPasswords: boolean }) | undefined
@@ -134,6 +136,7 @@ export const logicalManifest: z.ZodType<LogicalManifest> = z
       .transform(({ systemId, ...rest }) => ({ ...rest, systemId })),
     programVersion: z.string(),
     averageBytes: count,
+    chunkerPolynomial: z.string().regex(/^[0-9a-f]{1,16}$/),
     roles: z.array(z.string()),
     globals: z.strictObject({ ...file, withPasswords: z.boolean() }).optional(),
     databases: z.array(database),

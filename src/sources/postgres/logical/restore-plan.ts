@@ -7,7 +7,13 @@ import { CopySession } from './copy-session.ts'
 import type { DatabaseRecord } from './manifest.ts'
 import { decoded, quoted } from './names.ts'
 import { tasksOf } from './restore-database.ts'
-import { type MovedParts, moveParts, type SelectedDatabase, selectDatabases } from './restore-selection.ts'
+import {
+  type MovedParts,
+  moveParts,
+  type SelectedDatabase,
+  schemasToMake,
+  selectDatabases,
+} from './restore-selection.ts'
 import {
   openTarget,
   readTarget,
@@ -166,7 +172,8 @@ async function planDatabase(
         ? `in place of database ${name}`
         : `into the empty database ${name}`
   steps.push(`restore ${record.tables.length} tables, ${formatSize(bytes)}, ${where}`)
-  return { record, target: name, way, toc, newSchemas: [], droppedSchemas: [], tables: record.tables.length, bytes }
+  const newSchemas = toc === undefined ? [] : schemasToMake(toc)
+  return { record, target: name, way, toc, newSchemas, droppedSchemas: [], tables: record.tables.length, bytes }
 }
 
 async function planParts(

@@ -177,3 +177,12 @@ const objectName = ({ kind, tag }: TocEntry): string =>
     : tag
 
 const key = (schema: string, name: string): string => `${schema}\0${name}`
+
+/** Schemas of a dump of some tables, which has the tables only. */
+export function schemasToMake({ entries }: Toc): readonly string[] {
+  const made = new Set(entries.filter(({ kind }) => kind === 'SCHEMA').map(({ tag }) => decoded(tag)))
+  const used = entries.filter(({ kind }) => kind !== 'EXTENSION').map(({ schema }) => decoded(schema ?? ''))
+  return [...new Set(used)].filter(
+    (schema) => schema !== '' && schema !== 'public' && schema !== 'pg_catalog' && !made.has(schema),
+  )
+}

@@ -46,6 +46,12 @@ export async function writePlainly(session: CopySession, majorVersion: number): 
   await session.rows([...plainSession, ...later].join('; '))
 }
 
+/** Makes a session read tables as a dump reads them. */
+export async function readInOrder(session: CopySession, majorVersion: number): Promise<void> {
+  await writePlainly(session, majorVersion)
+  await session.rows(inOrder.join('; '))
+}
+
 /** A session that sees what another one does: `snapshot` is what that one exported. */
 export async function joinSnapshot(
   endpoint: Endpoint,
@@ -56,8 +62,7 @@ export async function joinSnapshot(
 ): Promise<CopySession> {
   const session = await CopySession.open(endpoint, password, { signal })
   try {
-    await writePlainly(session, majorVersion)
-    await session.rows(inOrder.join('; '))
+    await readInOrder(session, majorVersion)
     // Each on its own: in one message they would be a transaction already.
     await session.rows('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     await session.rows(`SET TRANSACTION SNAPSHOT ${literal(snapshot)}`)

@@ -1,4 +1,5 @@
 import { formatSize } from '../../../lib/sizes.ts'
+import type { SourceProof } from '../../proof.ts'
 import type { PlannedRestore, RestoreJob } from '../../restore.ts'
 import type { BackupJob, Source, SourceBackup, SourceFacts, SourceProblem, SourceServices } from '../../source.ts'
 import { knownSize, readClusterFacts } from '../cluster-facts.ts'
@@ -7,6 +8,7 @@ import type { LogicalSettings, PostgresSettings } from '../settings.ts'
 import { backupLogically } from './backup.ts'
 import { clientProgram } from './client-programs.ts'
 import { examineLogically } from './doctor.ts'
+import { logicalProof } from './proof.ts'
 import { planLogicalRestore } from './restore.ts'
 
 /** Databases of a PostgreSQL server, as statements and rows. */
@@ -15,6 +17,7 @@ export class LogicalSource implements Source {
   readonly type = 'postgres'
   readonly host: string
   readonly paths: readonly string[]
+  readonly proof: SourceProof
   readonly #settings: PostgresSettings
   readonly #logical: LogicalSettings
   readonly #services: SourceServices
@@ -23,6 +26,7 @@ export class LogicalSource implements Source {
     this.name = name
     this.host = name
     this.paths = [`/${name}`]
+    this.proof = logicalProof(name, logical.jobs)
     this.#settings = settings
     this.#logical = logical
     this.#services = services
