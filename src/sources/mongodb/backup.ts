@@ -1,10 +1,11 @@
 import { BSON } from 'mongodb'
 import { backupEntries } from '../../engine/archive/entries-backup.ts'
+import { sha256Hex } from '../../engine/kernels/sha256.ts'
 import { rootOf } from '../../engine/repository/snapshot.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { formatTime, localTimestamp } from '../../lib/go-time.ts'
 import type { BackupJob, SourceBackup } from '../source.ts'
-import { readCatalog } from './catalog.ts'
+import { encodeEntry, readCatalog } from './catalog.ts'
 import { Dump } from './dump.ts'
 import { DumpWriter, metadataPath } from './dump-writer.ts'
 import type { DumpedCollection, MongoManifest } from './manifest.ts'
@@ -87,6 +88,7 @@ export async function backupServer(backup: MongoBackup, job: BackupJob): Promise
             uuid,
             indexes: indexNames(entry.indexes),
             metadata: metadataPath(entry),
+            definition: sha256Hex(encodeEntry(entry)),
             data,
             query: query && BSON.EJSON.stringify(query, { relaxed: false }),
           }

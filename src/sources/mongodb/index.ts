@@ -1,3 +1,4 @@
+import type { SourceProof } from '../proof.ts'
 import type { PlannedRestore, RestoreJob } from '../restore.ts'
 import type {
   BackupJob,
@@ -9,6 +10,7 @@ import type {
   SourceServices,
 } from '../source.ts'
 import type { MemberSearch } from './member.ts'
+import { MongoProof } from './proof/index.ts'
 import { type MongoSettings, mongoSettings } from './settings.ts'
 
 /** MongoDB replica sets and standalone servers, 6 to 8. */
@@ -25,6 +27,7 @@ class MongoSource implements Source {
   readonly type = 'mongodb'
   readonly host: string
   readonly paths: readonly string[]
+  readonly proof: SourceProof
   readonly #settings: MongoSettings
   readonly #services: SourceServices
 
@@ -34,6 +37,7 @@ class MongoSource implements Source {
     this.paths = [`/${name}`]
     this.#settings = settings
     this.#services = services
+    this.proof = new MongoProof(name, settings, services)
   }
 
   async test(signal?: AbortSignal): Promise<SourceFacts> {

@@ -25,6 +25,8 @@ export interface DumpedCollection {
   readonly indexes: readonly string[]
   /** In `/<source>/data`. */
   readonly metadata: string
+  /** SHA-256 of its entry in `catalog.bson`: options and indexes. */
+  readonly definition: string
   readonly data: DumpedData | undefined
   /** Only part of it was asked for: the filter, in Extended JSON. */
   readonly query: string | undefined
@@ -113,6 +115,7 @@ export const mongoManifest: z.ZodType<MongoManifest> = z
         uuid: z.string().optional(),
         indexes: z.array(z.string()),
         metadata: z.string(),
+        definition: sha256,
         data: z
           .strictObject({ file: z.string(), documents: count, bytes: count, sha256, order: z.enum(readOrders) })
           .optional(),
