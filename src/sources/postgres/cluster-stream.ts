@@ -153,11 +153,11 @@ async function readStream(
 }
 
 /**
- * Why an incremental backup that failed can be made as a full one: the snapshot it builds on is damaged, or the server refused before it sent
- * anything. undefined for what would keep a full one from being made as well.
+ * Why an incremental backup that failed can be made as a full one: the snapshot it builds on is damaged, or not of what the cluster was before
+ * it became what it is, or the server refused before it sent anything. undefined for what would keep a full one from being made as well.
  */
 function refusalOf(error: unknown, hasBegun: boolean): string | undefined {
-  if (isHoldfastError(error, 'HF_DATA_DAMAGED')) return error.message
+  if (isHoldfastError(error, 'HF_DATA_DAMAGED', 'HF_SOURCE_CHANGED')) return error.message
   if (!hasBegun && isHoldfastError(error, 'HF_SOURCE_UNSUPPORTED', 'HF_SOURCE_UNREADABLE')) return error.message
   return undefined
 }

@@ -113,6 +113,26 @@ export class IncrementalBase implements Disposable {
     return { path, size, content: node.content, checksum: this.#checksums.get(path) }
   }
 
+  /**
+   * That a cluster still has the label it was restored with, if it was. One that was restored meanwhile may be on the same timeline, with WAL
+   * positions that look like a continuation, and its pages are not those of the snapshot.
+   * @throws HoldfastError HF_SOURCE_CHANGED
+   */
+  async requireSame(path: ByteString, content: Uint8Array): Promise<void> {
+    const node = await orDamaged(this.snapshot, this.#signal, async () =>
+      (await this.#trees.load(this.#root, this.#signal)).nodes.find(({ name }) => name === path),
+    )
+    if (node !== undefined && Number(node.size) === content.length) {
+      const pieces: Uint8Array[] = []
+      for await (const piece of this.#guarded(fileContent(this.#repository, node, this.#signal))) pieces.push(piece)
+      if (Buffer.concat(pieces).equals(content)) return
+    }
+    throw new HoldfastError(
+      'HF_SOURCE_CHANGED',
+      `the cluster was restored from a backup since snapshot ${shortId(this.snapshot)}`,
+    )
+  }
+
   /** Blocks `from` to `to` of a file, as they are stored. */
   stored(file: PreviousFile, from: number, to: number): FilePart {
     for (let block = from; block < to; block++) this.#requireBlob(file, block)

@@ -306,13 +306,20 @@ test.skipIf(lacks('postgres18'))(
       settings: { ...summarizing, primary_conninfo },
     })
     const runs = new Runs(sourceOf(standby), repository)
-    await primary.sql('INSERT INTO t SELECT g FROM generate_series(1, 1000) g; CHECKPOINT')
-    await primary.sql("SELECT pg_logical_emit_message(true, 'x', 'y')")
-    const [{ at }] = (await primary.sql('SELECT pg_current_wal_flush_lsn()::text AS at')) as [{ at: string }]
-    while ((await standby.sql(`SELECT pg_last_wal_replay_lsn() >= '${at}' AS there`))[0]!.there !== true)
-      await delay(20)
-    const onStandby = await runs.make('incremental', first.result.snapshot)
-    expect(onStandby).toMatchObject({ type: 'incremental', reason: undefined })
+    const insert = async (): Promise<void> => {
+      await primary.sql('INSERT INTO t SELECT g FROM generate_series(1, 1000) g')
+      await primary.sql('CHECKPOINT')
+      const [{ at }] = (await primary.sql('SELECT pg_current_wal_flush_lsn()::text AS at')) as [{ at: string }]
+      while ((await standby.sql(`SELECT pg_last_wal_replay_lsn() >= '${at}' AS there`))[0]!.there !== true)
+        await delay(20)
+    }
+    await insert()
+    expect(await runs.make('incremental', first.result.snapshot)).toMatchObject({
+      type: 'full',
+      reason: expect.stringMatching(/was restored from a backup since/),
+    })
+    await insert()
+    expect(await runs.make('incremental')).toMatchObject({ type: 'incremental', reason: undefined })
     await standby.sql('SELECT pg_promote()')
     await standby.sql('INSERT INTO t SELECT g FROM generate_series(1, 1000) g')
     expect(await runs.make('incremental')).toMatchObject({
@@ -326,7 +333,41 @@ test.skipIf(lacks('postgres18'))(
     expect(restic(path, 'restore', 'latest', '--target', again).status).toBe(0)
     for (const folder of [again, `${again}/shop`]) chmodSync(folder, 0o755)
     await using restored = await startPostgres({ version: 18, dataDirectory: `${again}/shop/data` })
-    expect(await restored.sql('SELECT count(*)::int AS count FROM t')).toEqual([{ count: 3000 - 27 }])
+    expect(await restored.sql('SELECT count(*)::int AS count FROM t')).toEqual([{ count: 4000 - 36 }])
     expect(readFileSync(`${again}/shop/data/PG_VERSION`, 'utf8')).toBe('18\n')
+  },
+)
+
+test.skipIf(lacks('restic', 'postgres18'))(
+  'a cluster that was restored to an earlier state on the same timeline is read whole',
+  async () => {
+    using scratch = scratchFolder()
+    chmodSync(scratch.path, 0o755)
+    const path = scratch.join('repository')
+    const repository = await newRepository(path)
+    let later: StoredSnapshot
+    {
+      await using server = await startPostgres({ version: 18, settings: summarizing })
+      await server.sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g')
+      const runs = new Runs(sourceOf(server), repository)
+      await runs.make('full')
+      await server.sql('INSERT INTO t SELECT g FROM generate_series(1, 1000) g')
+      later = (await runs.make('incremental')).result.snapshot!
+    }
+    const target = scratch.join('earlier')
+    const [first] = JSON.parse(restic(path, 'snapshots', '--json', '--tag', 'type=full').stdout) as [{ id: string }]
+    expect(restic(path, 'restore', first.id, '--target', target).status).toBe(0)
+    for (const folder of [target, `${target}/shop`]) chmodSync(folder, 0o755)
+    const dataDirectory = `${target}/shop/data`
+    await using server = await startPostgres({ version: 18, dataDirectory, settings: summarizing })
+    await server.sql('CREATE TABLE other AS SELECT g FROM generate_series(1, 1000) g')
+    // Past the log position of the later snapshot.
+    for (let i = 0; i < 5; i++) await server.sql('SELECT pg_switch_wal(), pg_logical_emit_message(true, $$a$$, $$b$$)')
+    const runs = new Runs(sourceOf(server), repository)
+    expect(await runs.make('incremental', later)).toMatchObject({
+      type: 'full',
+      reason: expect.stringMatching(/was restored from a backup since/),
+    })
+    expect(await runs.make('incremental')).toMatchObject({ type: 'incremental', reason: undefined })
   },
 )

@@ -38,6 +38,8 @@ const MAX_AUTO_CONF_BYTES = 1024 * 1024
 /** Says where recovery begins; of an incremental backup also what it builds on, and then a server refuses to start with it. */
 const BACKUP_LABEL = 'backup_label'
 const MAX_LABEL_BYTES = 64 * 1024
+/** What a server leaves of the label it was started with when it was restored. */
+const USED_LABEL = 'backup_label.old'
 const incrementLines = /^INCREMENTAL FROM [^\n]*\n/gm
 
 /**
@@ -141,6 +143,10 @@ export class SnapshotWriter {
       const label = Buffer.from(sent.toString('latin1').replace(incrementLines, ''), 'latin1')
       this.#labelChecksum = checksumText(~advance(INITIAL_REGISTER, sent) >>> 0)
       this.#replaced.set(path, { path, size: label.length, checksum: ~advance(INITIAL_REGISTER, label) >>> 0 })
+      await this.#entries.file(place, attributes, once(label), { kind: 'content' })
+    } else if (path === USED_LABEL && size <= MAX_LABEL_BYTES) {
+      const label = await whole(content)
+      await this.#options.base!.requireSame(path, label)
       await this.#entries.file(place, attributes, once(label), { kind: 'content' })
     } else {
       const target = incrementalTarget(path)
