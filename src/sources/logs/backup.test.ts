@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   appendFileSync,
   chmodSync,
@@ -38,6 +39,20 @@ const sourceOf = (settings: object): Source =>
     clock: systemClock,
     secret: async () => '',
   })
+
+/** Renames `app.log.N` to `app.log.N+1` and begins a new `app.log`, for ever, as logrotate without compression. */
+const ROTATE = `
+  const { renameSync, writeFileSync } = require('node:fs')
+  const [, folder, count] = process.argv
+  process.chdir(folder)
+  for (let last = Number(count) - 1; last < 400; last++) {
+    for (let number = last; number > 0; number--) renameSync('app.log.' + number, 'app.log.' + (number + 1))
+    renameSync('app.log', 'app.log.1')
+    writeFileSync('app.log', 'a later line\\n')
+    if (last === Number(count)) console.log('rotating')
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3)
+  }
+`
 
 interface Run {
   readonly observer?: Partial<BackupObserver>
@@ -193,6 +208,28 @@ describe('a backup of logs', () => {
       ]),
     )
     expect(backup.result.errors).toBe(0)
+  })
+
+  test('loses no line that was written before, however fast all logs are renamed', async () => {
+    using all = await stage()
+    const before = 8
+    for (let number = 0; number < before; number++)
+      writeFileSync(all.log(number === 0 ? 'app.log' : `app.log.${number}`), `line ${number}\n`.repeat(20_000))
+    const rotator = spawn(process.execPath, ['-e', ROTATE, all.folder, String(before)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const ended = once(rotator, 'exit')
+    try {
+      await once(rotator.stdout, 'data')
+      const backup = await backUp(all.repository, sourceOf({ paths: [all.folder] }))
+      expect(backup.result.errors).toBe(0)
+      const stored = [...(await storedBelow(all.repository, all.folder, backup)).values()].join('')
+      for (let number = 0; number < before; number++)
+        expect(stored.split(`line ${number}\n`).length - 1, `line ${number}`).toBeGreaterThanOrEqual(20_000)
+    } finally {
+      rotator.kill('SIGKILL')
+      await ended
+    }
   })
 
   test.skipIf(lacks('restic'))('ends although a log grows without end, and tar opens what it is (S0-16)', async () => {

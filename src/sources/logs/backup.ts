@@ -6,7 +6,7 @@ import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts
 import { type ByteString, type Node, textToByteString } from '../../engine/repository/tree/node.ts'
 import { TreeLoader } from '../../engine/repository/tree-loader.ts'
 import { timeBefore } from '../../lib/durations.ts'
-import { formatTime, type Timestamp } from '../../lib/go-time.ts'
+import { formatTime, type Timestamp, toEpochNanoseconds } from '../../lib/go-time.ts'
 import { NOTHING_EARLIER } from '../files/backup.ts'
 import { type FilesManifest, manifestPath } from '../files/manifest.ts'
 import { requirePaths } from '../files/paths.ts'
@@ -52,6 +52,7 @@ export async function backupLogs(job: BackupJob, name: string, settings: LogsSet
         repository,
         entries,
         filter: logFilter(settings, since?.seconds, (message) => observer.onError(name, new Error(message))),
+        started: toEpochNanoseconds(labels.time),
         previousOf: (folder) => before.nodesOf(folder),
         changeRules: changeRules(parent),
         observer,

@@ -17,6 +17,8 @@ export interface CollectorOptions {
   readonly repository: Repository
   readonly entries: EntrySink
   readonly filter: LogFilter
+  /** When the run began, in nanoseconds since the epoch. */
+  readonly started: bigint
   /** What the snapshot before has in a folder, by name. */
   readonly previousOf: (folder: ByteString) => Promise<ReadonlyMap<ByteString, Node>>
   readonly changeRules: ChangeRules
@@ -26,8 +28,8 @@ export interface CollectorOptions {
 
 /** Logs held open at the same time. */
 const OPEN_AT_ONCE = 128
-/** Rotation while logs are read moves them; after some looks it is not rotation that makes files appear. */
-const MAX_PASSES = 4
+/** Whoever rotates faster than that does not let a folder be listed. */
+const MAX_PASSES = 20
 /** Written by a program that compresses a log: half of it is of no use. */
 const COMPRESSED = /\.(gz|xz|bz2|zst|lz4|Z)$/
 
@@ -45,6 +47,8 @@ export class LogCollector {
   /** Folders in which something was not read whole: what lies there under a known name may hold what is missing. */
   readonly #lossy = new Set<ByteString>()
   readonly #failed = new Set<ByteString>()
+  /** Folders whose files got other names between being listed and being opened in this pass. */
+  readonly #restless = new Set<ByteString>()
   #found = 0
   #errors = 0
 
@@ -61,9 +65,11 @@ export class LogCollector {
   async collect(paths: readonly ByteString[]): Promise<void> {
     for (let pass = 1; pass <= MAX_PASSES; pass++) {
       const before = this.#found
+      this.#restless.clear()
       for (const path of paths) await this.#visitTarget(path, pass)
-      if (this.#found === before) return
+      if (this.#found === before && this.#restless.size === 0) return
     }
+    for (const folder of this.#restless) this.#options.observer.onUnstable?.(byteStringToText(folder))
   }
 
   async #visitTarget(path: ByteString, pass: number): Promise<void> {
@@ -71,7 +77,7 @@ export class LogCollector {
     if (attributes === undefined) return
     this.#bringFoldersAbove(path)
     if (attributes.type === 'dir') await this.#visitFolder(path, attributes, pass)
-    else if (attributes.type === 'file') await this.#bringFiles(folderOf(path), [path])
+    else if (attributes.type === 'file') await this.#bringFiles(folderOf(path), [{ path, attributes }])
     else if (attributes.type === 'symlink') this.#bringLink(path, attributes)
   }
 
@@ -80,7 +86,7 @@ export class LogCollector {
     throwIfInterrupted(signal)
     observer.onDirectoryStarted?.(`${byteStringToText(folder)}/`)
     this.#bringFolder(folder, attributes)
-    const files: ByteString[] = []
+    const files: Listed[] = []
     const folders: [ByteString, FileAttributes][] = []
     try {
       const listing = readDirectory(Buffer.from(folder, 'latin1'))
@@ -94,7 +100,7 @@ export class LogCollector {
         const found = listing.attributes(i)
         if (!filter(path, found)) {
           if (pass === 1) observer.onExcluded?.(byteStringToText(path))
-        } else if (found.type === 'file') files.push(path)
+        } else if (found.type === 'file') files.push({ path, attributes: found })
         else if (found.type === 'dir') folders.push([path, found])
         else if (found.type === 'symlink') this.#bringLink(path, found)
       }
@@ -106,37 +112,47 @@ export class LogCollector {
     for (const [path, found] of folders) await this.#visitFolder(path, found, pass)
   }
 
-  async #bringFiles(folder: ByteString, paths: readonly ByteString[]): Promise<void> {
-    const previous = paths.length === 0 ? undefined : await this.#options.previousOf(folder)
-    for (let at = 0; at < paths.length; at += OPEN_AT_ONCE) {
+  async #bringFiles(folder: ByteString, listed: readonly Listed[]): Promise<void> {
+    const files = listed.filter(({ path, attributes }) => !this.#isBrought(path, attributes))
+    if (files.length === 0) return
+    const previous = await this.#options.previousOf(folder)
+    for (let at = 0; at < files.length; at += OPEN_AT_ONCE) {
       using logs = new DisposableStack()
-      const opened = paths.slice(at, at + OPEN_AT_ONCE).flatMap((path) => this.#open(folder, path) ?? [])
+      const opened = files.slice(at, at + OPEN_AT_ONCE).flatMap((file) => this.#open(folder, file) ?? [])
       for (const log of opened) logs.use(log)
       // What is compressed may still be in the making, and is whole when the others are read.
       for (const log of opened.toSorted((a, b) => rankOf(a) - rankOf(b)))
-        await this.#bring(folder, log, previous!.get(nameOf(log.path)))
+        await this.#bring(folder, log, previous.get(nameOf(log.path)))
     }
   }
 
-  #open(folder: ByteString, path: ByteString): OpenLog | undefined {
+  #isBrought(path: ByteString, attributes: FileAttributes): boolean {
+    const isSecondName = attributes.links > 1 && !this.#taken.has(path)
+    return this.#identities.has(identityOf(attributes)) && !isSecondName
+  }
+
+  #open(folder: ByteString, { path, attributes }: Listed): OpenLog | undefined {
     try {
-      return OpenLog.open(path)
+      const log = OpenLog.open(path)
+      if (log === undefined || identityOf(log.attributes) !== identityOf(attributes)) this.#restless.add(folder)
+      return log
     } catch (error) {
       // It was rotated away before it could be opened: the next pass meets it elsewhere.
-      if (systemErrorCode(error) === 'ENOENT') this.#lossy.add(folder)
-      else this.#report(path, error)
+      if (systemErrorCode(error) === 'ENOENT') {
+        this.#lossy.add(folder)
+        this.#restless.add(folder)
+      } else this.#report(path, error)
       return undefined
     }
   }
 
   async #bring(folder: ByteString, log: OpenLog, previous: Node | undefined): Promise<void> {
     const { entries, repository, observer, changeRules } = this.#options
-    const { attributes, identity } = log
-    const isSecondName = attributes.links > 1 && !this.#taken.has(log.path)
-    if (this.#identities.has(identity) && !isSecondName) return
-    const path = this.#placeOf(folder, log.path)
+    const { attributes } = log
+    if (this.#isBrought(log.path, attributes)) return
+    const path = this.#placeOf(folder, log)
     if (path === undefined) return
-    this.#identities.add(identity)
+    this.#identities.add(identityOf(attributes))
     this.#taken.add(path)
     this.#found++
     if (previous?.content && isUnchanged(attributes, previous, changeRules)) {
@@ -159,14 +175,14 @@ export class LogCollector {
   }
 
   /**
-   * Where a log goes in the snapshot. When its name is taken it came with the rotation: usually a new log that was empty when the run began,
-   * which the next run brings; but where something was not read whole it may be the copy, and lies beside.
+   * Where a log goes in the snapshot. One whose name is taken lies beside when it was there before the run, or when something in its folder was
+   * not read whole, of which it may be the copy. Else it is a new log, which the next run brings.
    */
-  #placeOf(folder: ByteString, path: ByteString): ByteString | undefined {
-    if (!this.#taken.has(path)) return path
-    if (!this.#lossy.has(folder)) return undefined
+  #placeOf(folder: ByteString, log: OpenLog): ByteString | undefined {
+    if (!this.#taken.has(log.path)) return log.path
+    if (!this.#lossy.has(folder) && log.born >= this.#options.started) return undefined
     for (let number = 1; ; number++) {
-      const beside = `${path}.rotated-${number}`
+      const beside = `${log.path}.rotated-${number}`
       if (!this.#taken.has(beside)) return beside
     }
   }
@@ -222,6 +238,15 @@ export class LogCollector {
     this.#options.observer.onError(byteStringToText(path), error instanceof Error ? error : new Error(String(error)))
   }
 }
+
+/** A log as its folder was listed. */
+interface Listed {
+  readonly path: ByteString
+  readonly attributes: FileAttributes
+}
+
+/** A file itself, whatever it is called. */
+const identityOf = ({ device, inode }: FileAttributes): string => `${device}:${inode}`
 
 const entryAttributes = ({ mode, mtime, uid, gid }: FileAttributes): EntryAttributes => ({
   mode,

@@ -1,4 +1,4 @@
-import { closeSync, read } from 'node:fs'
+import { closeSync, fstatSync, read } from 'node:fs'
 import { promisify } from 'node:util'
 import { openSource } from '../../engine/archive/saver/open-source.ts'
 import { type FileAttributes, fstat } from '../../engine/posix/attributes.ts'
@@ -41,9 +41,9 @@ export class OpenLog implements Disposable {
     return undefined
   }
 
-  /** The file itself, by device and inode. */
-  get identity(): string {
-    return `${this.attributes.device}:${this.attributes.inode}`
+  /** When the file was made, in nanoseconds since the epoch; 0 where the file system does not tell. */
+  get born(): bigint {
+    return fstatSync(this.#fd, { bigint: true }).birthtimeNs
   }
 
   /**
