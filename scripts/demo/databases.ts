@@ -1,10 +1,14 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { systemClock } from '../../src/lib/clock.ts'
 import { SandboxFolder } from '../../src/sources/sandbox/sandbox-folder.ts'
 import type { DemoDatabase, DemoServers } from './database.ts'
 import { postgresForDemo } from './postgres.ts'
 import { redisForDemo } from './redis.ts'
 import { type DemoStage, rate } from './stage.ts'
+
+/** So many are in each database when the backup begins: they have to be there afterwards. */
+const WRITES_BEFORE = 100
 
 /** Backs databases up while they are written to, proves the backup, destroys them, restores them, and looks for every write. */
 export async function demonstrateDatabases(stage: DemoStage, signal: AbortSignal): Promise<void> {
@@ -39,6 +43,7 @@ export async function demonstrateDatabases(stage: DemoStage, signal: AbortSignal
   const stop = new AbortController()
   const writing = Promise.all(databases.map((database) => database.write(AbortSignal.any([stop.signal, signal]))))
   writing.catch(() => undefined)
+  while (databases.some((database) => database.written() < WRITES_BEFORE)) await systemClock.sleep(20, signal)
   const before = databases.map((database) => database.written())
   const backupMs = await stage.holdfast(['backup:run', '--all'])
   const during = databases.map((database, i) => database.written() - before[i]!)

@@ -24,11 +24,11 @@ interface Outcome {
 }
 
 /** Runs the demonstration on a small tree; `interruptAt`: sends SIGINT when it has printed that. */
-async function demonstrate(program: string, interruptAt?: string): Promise<Outcome> {
+async function demonstrate(program: string, interruptAt?: string, part = 'files'): Promise<Outcome> {
   const folder = mkdtempSync(join(scratch, 'tmp-'))
   const child = spawn(
     process.execPath,
-    [join(checkout, 'scripts/demo.ts'), '--scale=0.01', `--program=${program}`, '--part=files'],
+    [join(checkout, 'scripts/demo.ts'), '--scale=0.01', `--program=${program}`, `--part=${part}`],
     {
       env: { ...process.env, TMPDIR: folder },
     },
@@ -81,6 +81,15 @@ test.each([
   expect(stderr).toContain('The demonstration FAILED')
   expect(stderr).toContain(message)
   expect(stdout).not.toContain('Proved')
+  expect(left).toEqual([])
+})
+
+test('databases are backed up under writes, proved, killed and restored', async () => {
+  const { exitCode, stdout, stderr, left } = await demonstrate(holdfast, undefined, 'databases')
+  expect(stderr).toBe('')
+  expect(exitCode).toBe(0)
+  expect(stdout).toMatch(/Databases: PostgreSQL \d+/)
+  expect(stdout).toMatch(/Proved: .* journal entries without a gap/)
   expect(left).toEqual([])
 })
 

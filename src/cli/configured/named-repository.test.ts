@@ -68,7 +68,7 @@ describe('a repository command', () => {
 
   test('takes one word that is not configured for a folder', async () => {
     using stage = await ourStage()
-    const environment = { ...configure(stage), HOLDFAST_PASSWORD: PASSWORD }
+    const environment: Record<string, string> = { ...configure(stage), HOLDFAST_PASSWORD: PASSWORD }
     expect(await stage.run(['-r', 'no-such-name', 'snapshots'], { environment })).toMatchObject({ exitCode: 10 })
     // Variables of the product define no repository, and keep no folder from being named.
     const { HOLDFAST_CONFIG: _, ...rest } = environment
