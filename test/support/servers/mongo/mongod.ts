@@ -18,6 +18,8 @@ export interface MongodOptions {
 export interface MongodServer extends AsyncDisposable {
   readonly url: string
   readonly port: number
+  /** Its data and its log. */
+  readonly folder: string
   log(): string
   stop(): Promise<void>
 }
@@ -64,7 +66,7 @@ export async function startMongod(options: MongodOptions = {}): Promise<MongodSe
     await stop()
     throw new Error(`mongod does not start: ${(error as Error).message}\n${said.slice(-4000)}`, { cause: error })
   }
-  return { url, port, log: () => readFileSync(logPath, 'utf8'), stop, [Symbol.asyncDispose]: stop }
+  return { url, port, folder, log: () => readFileSync(logPath, 'utf8'), stop, [Symbol.asyncDispose]: stop }
 }
 
 interface SoleMember {

@@ -30,6 +30,8 @@ export interface ScriptedMongoOptions {
   /** How far back snapshots may read. */
   readonly snapshotWindowSeconds?: number
   readonly faults?: readonly Fault[]
+  /** The port it is known by in its set, when clients reach it by another one than its own. */
+  readonly knownPort?: number
   /** Be another member of the set of this one: with the same data, and a role of its own. */
   readonly memberOf?: ScriptedMongo
 }
@@ -59,7 +61,7 @@ export async function startScriptedMongo(options: ScriptedMongoOptions = {}): Pr
   const { port } = net.address() as AddressInfo
   const member = new Member(data, setName, role, (first?.member.peers() ?? []) as Peer[])
   member.isHidden = options.isHidden ?? false
-  member.join(`127.0.0.1:${port}`)
+  member.join(`127.0.0.1:${options.knownPort ?? port}`)
   const server: Server = {
     version,
     data,

@@ -74,7 +74,8 @@ const READS: ReadonlySet<string> = new Set([
 /** A secondary is read only by those who say that they mean it, others not at all. */
 function checkReadable({ server: { member }, command }: Context): void {
   const { role } = member
-  if (role === 'arbiter') throw new MongoFailure(13_436, 'node is not in primary or recovering state')
+  if (role === 'arbiter' || (role === 'uninitiated' && command.db !== 'local'))
+    throw new MongoFailure(13_436, 'node is not in primary or recovering state')
   if (role === 'recovering' && command.db !== 'local') {
     throw new MongoFailure(13_436, 'node is in recovering state and is not able to serve reads')
   }

@@ -4,7 +4,7 @@ import type { Datastore } from './datastore.ts'
 import { toTimestamp } from './timestamps.ts'
 
 /** What a server is: alone, a member of a replica set in some role, or a router of a sharded cluster. */
-export type Role = 'standalone' | 'primary' | 'secondary' | 'arbiter' | 'recovering' | 'mongos'
+export type Role = 'standalone' | 'uninitiated' | 'primary' | 'secondary' | 'arbiter' | 'recovering' | 'mongos'
 
 export interface OpTime {
   readonly ts: unknown
@@ -22,6 +22,8 @@ export interface Peer {
 export class Member {
   readonly setName: string | undefined
   isHidden = false
+  /** How far it says it is behind, although it shows everything at once. */
+  lagMs = 0
   /** All members of the set, in the order of its configuration; filled by those who start them. */
   readonly #peers: Peer[]
   /** Entries later than this are not majority-committed; undefined while all are. */
@@ -77,6 +79,14 @@ export class Member {
     const { role, setName } = this
     if (role === 'mongos') return { isWritablePrimary: true, msg: 'isdbgrid' }
     if (setName === undefined) return { isWritablePrimary: true }
+    if (role === 'uninitiated') {
+      return {
+        isWritablePrimary: false,
+        secondary: false,
+        info: 'Does not have a valid replica set config',
+        isreplicaset: true,
+      }
+    }
     const last = this.opTime()
     const majority = this.opTime(true)
     const hosts = this.#peers
@@ -84,7 +94,7 @@ export class Member {
       .map(({ host }) => host)
     const arbiters = this.#peers.filter(({ member }) => member.role === 'arbiter').map(({ host }) => host)
     const primary = this.#peers.find(({ member }) => member.role === 'primary')?.host
-    const date = this.#data.clock.wall()
+    const date = new Date(this.#data.clock.wall().getTime() - this.lagMs)
     return {
       hosts,
       ...(arbiters.length > 0 && { arbiters }),

@@ -1,5 +1,6 @@
 import { asNumber, asString, doc, field, OK } from '../bson.ts'
 import type { CommandTable, Context } from '../context.ts'
+import { newUuid } from '../uuid.ts'
 import { MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES, MAX_WRITE_BATCH } from '../wire.ts'
 import { beginLogin } from './users.ts'
 
@@ -14,6 +15,7 @@ export const greetingCommands: CommandTable = {
   buildInfo: { run: buildInfo, isOpen: true, takes: [] },
   buildinfo: { run: buildInfo, isOpen: true, takes: [] },
   endSessions: { run: () => doc({ ok: OK }), takes: [] },
+  startSession: { run: startSession, takes: [] },
   refreshSessions: { run: () => doc({ ok: OK }), takes: [] },
 }
 
@@ -39,7 +41,7 @@ async function hello(context: Context): Promise<Buffer> {
     maxMessageSizeBytes: MAX_MESSAGE_BYTES,
     maxWriteBatchSize: MAX_WRITE_BATCH,
     localTime: new Date(),
-    logicalSessionTimeoutMinutes: 30,
+    logicalSessionTimeoutMinutes: SESSION_MINUTES,
     connectionId: client.id,
     minWireVersion: 0,
     maxWireVersion: version.maxWireVersion,
@@ -80,4 +82,10 @@ function buildInfo({ server: { version } }: Context): Buffer {
     storageEngines: ['devnull', 'wiredTiger'],
     ok: OK,
   })
+}
+
+const SESSION_MINUTES = 30
+
+function startSession(): Buffer {
+  return doc({ id: { id: newUuid() }, timeoutMinutes: SESSION_MINUTES, ok: OK })
 }

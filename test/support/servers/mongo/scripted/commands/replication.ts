@@ -7,12 +7,21 @@ import { MongoFailure } from '../failure.ts'
 
 import { transactionOf } from './writes.ts'
 
-const STATES = { primary: 1, secondary: 2, recovering: 3, arbiter: 7, standalone: 0, mongos: 0 } as const
+const STATES = {
+  primary: 1,
+  secondary: 2,
+  recovering: 3,
+  arbiter: 7,
+  standalone: 0,
+  uninitiated: 0,
+  mongos: 0,
+} as const
 
 /** What concerns the replica set, its oplog and its transactions. */
 export const replicationCommands: CommandTable = {
   replSetGetStatus: { run: status, takes: ['initialSync'] },
   replSetGetConfig: { run: config, takes: ['commitmentStatus'] },
+  replSetInitiate: { run: initiate, takes: [] },
   appendOplogNote: { run: appendNote, takes: ['data', 'maxClusterTime'] },
   applyOps: { run: applyOps, isWrite: true },
   dbHash: { run: dbHash, takes: ['collections', 'skipTempCollections'] },
@@ -70,6 +79,21 @@ function config(context: Context): Buffer {
   }))
   const shown = { _id: set, version: member.configVersion, term: 1, members, protocolVersion: encode(1n) }
   return doc({ config: { ...shown, settings: { replicaSetId: member.replicaSetId } }, ok: OK })
+}
+
+function initiate(context: Context): Buffer {
+  const set = needSet(context)
+  const { member } = context.server
+  if (member.role !== 'uninitiated') throw new MongoFailure(23, 'already initialized')
+  const wanted = context.command.document('replSetInitiate')
+  const name = wanted === undefined ? set : asString(field(wanted, '_id'))
+  if (name !== set)
+    throw new MongoFailure(
+      93,
+      `Attempting to initiate a replica set with name ${name}, but command line reports ${set}`,
+    )
+  member.become('primary')
+  return doc({ ok: OK })
 }
 
 function appendNote(context: Context): Buffer {
