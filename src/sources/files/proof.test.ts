@@ -16,6 +16,7 @@ import {
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FilesStage, filesStage, openSource, snapshotOf } from '../../../test/support/files-stage.ts'
+import { lacks } from '../../../test/support/requirements.ts'
 import type { Assertion } from '../../config/assertion.ts'
 import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import type { Node } from '../../engine/repository/tree/node.ts'
@@ -237,6 +238,37 @@ describe('a restored snapshot of files', () => {
     chownSync(proved.restored(stage.file('large')), 1234, 1234)
     await proved.sandbox.compare()
     expect(failed(proved.checks)).toMatch(/^owners: .*large belongs to 1234:1234 instead of 0:0$/)
+  })
+
+  test.skipIf(lacks('root'))('is proved without root as far as that goes, and says what was not', async () => {
+    using stage = await filesStage()
+    fill(stage)
+    writeFileSync(stage.file('closed'), 'x', { mode: 0 })
+    mkdirSync(stage.file('sealed'), { mode: 0o500 })
+    spawnSync('mknod', [stage.file('null'), 'c', '1', '3'])
+    const source = openSource(filesKind, { paths: [stage.folder] })
+    const snapshot = await snapshotOf(stage.repository, source)
+    const checks: ProofCheck[] = []
+    const job = { repository: stage.repository, snapshot, report: (check: ProofCheck) => checks.push(check) }
+    spawnSync('chown', ['-R', '65534:65534', stage.beside()])
+    await using folder = SandboxFolder.create()
+    process.setegid!(65_534)
+    process.seteuid!(65_534)
+    try {
+      await using sandbox = (await source.proof!.openSandbox(job, folder))!
+      await sandbox.compare()
+    } finally {
+      process.seteuid!(0)
+      process.setegid!(0)
+    }
+    expect(failed(checks)).toBe('')
+    const others = checks.filter(({ outcome }) => outcome !== 'passed').map(({ name, outcome }) => [name, outcome])
+    expect(others).toEqual([
+      ['devices', 'not applicable'],
+      ['content of files that their owner may not read', 'skipped'],
+      ['owners', 'not applicable'],
+      ['extended attributes', 'not applicable'],
+    ])
   })
 
   test('goes with the proof', async () => {
