@@ -7,6 +7,7 @@ import { permissionBits } from '../../../engine/repository/tree/mode.ts'
 import { executeRestore, type Owner, type RestorePlan, RestoreThreads } from '../../../engine/restore/index.ts'
 import { removeTree } from '../../../engine/restore/threads/entry-writer.ts'
 import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
+import { formatSize } from '../../../lib/sizes.ts'
 import type {
   PlannedRestore,
   RestoreJob,
@@ -238,7 +239,7 @@ class ClusterRestore {
         server: `PostgreSQL ${manifest.server.version}`,
         'system id': manifest.server.systemId,
         'consistent at': manifest.end.lsn,
-        'bytes that were there': String(this.#presentBytes),
+        ...(this.#presentBytes > 0 ? { 'there already': formatSize(this.#presentBytes) } : {}),
       },
     }
   }
