@@ -154,10 +154,11 @@ function urlOf({ endpoint, member }: ConnectOptions): string {
 async function clientOptions(options: ConnectOptions): Promise<MongoClientOptions> {
   const { endpoint, password, tls, timeoutMs = FIND_SERVER_MS, jobs = 1 } = options
   const [ca, cert, key] = await Promise.all([tls?.ca, tls?.cert, tls?.key].map((path) => path && readPem(path)))
+  const { parameters } = endpoint
   return {
     appName: 'holdfast',
-    serverSelectionTimeoutMS: timeoutMs,
-    connectTimeoutMS: timeoutMs,
+    ...(!parameters.has('serverselectiontimeoutms') && { serverSelectionTimeoutMS: timeoutMs }),
+    ...(!parameters.has('connecttimeoutms') && { connectTimeoutMS: timeoutMs }),
     maxPoolSize: jobs + 4,
     retryReads: false,
     retryWrites: false,

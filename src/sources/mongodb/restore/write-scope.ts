@@ -83,6 +83,7 @@ class Tally {
   documents = 0
   bytes = 0
   errors = 0
+  readonly failed = new Set<string>()
   readonly #observer: SourceRestoreObserver
   readonly #totalBytes: number
 
@@ -97,6 +98,7 @@ class Tally {
   }
 
   fail(item: string, error: Error): void {
+    this.failed.add(item)
     this.errors++
     this.#observer.onError(item, error)
   }
@@ -223,6 +225,8 @@ async function reportDifferences({ connection, scope, observer, signal }: ScopeW
   let count = 0
   for (const { item, what, isMissing } of compareCatalogs(wanted, found)) {
     count++
+    // Why it is not there has been told.
+    if (isMissing && tally.failed.has(item)) continue
     if (isMissing) tally.fail(item, new HoldfastError('HF_RESTORE_FAILED', what))
     else observer.onWarning(`${item}: ${what}`)
   }
