@@ -1,7 +1,7 @@
 import { commandPath } from './command-path.ts'
 import { canMakeFerret, FERRETDB_VERSION, hasFerret, makeFerret } from './servers/mongo/ferret-programs.ts'
 import { mongodProgram } from './servers/mongo/mongod-program.ts'
-import { hasPostgres } from './servers/postgres-programs.ts'
+import { completePrograms, hasPostgres } from './servers/postgres-programs.ts'
 
 export { commandPath } from './command-path.ts'
 
@@ -54,6 +54,10 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
     what: 'the commands mongodump, mongorestore and bsondump',
     isPresent: () => ['mongodump', 'mongorestore', 'bsondump'].every((name) => commandPath(name) !== undefined),
   },
+  'postgres18-clients': {
+    what: 'PostgreSQL 18 with pg_dump and pg_restore',
+    isPresent: () => completePrograms(18) !== undefined,
+  },
   root: { what: 'to be root', isPresent: () => process.getuid?.() === 0 },
 }
 
@@ -67,6 +71,7 @@ export type RequirementName =
   | 'redis-server'
   | 'postgres15'
   | 'postgres18'
+  | 'postgres18-clients'
   | 'ferretdb'
   | 'mongod'
   | 'mongotools'

@@ -6,7 +6,8 @@ import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { type PostgresServer, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
-import { everything } from '../../../../test/support/servers/postgres-everything.ts'
+import { everything, everythingExtended } from '../../../../test/support/servers/postgres-everything.ts'
+import { completePrograms, type PostgresVersion } from '../../../../test/support/servers/postgres-programs.ts'
 import { sourceOf } from '../../../../test/support/servers/postgres-source.ts'
 import {
   expectResticContent,
@@ -51,8 +52,8 @@ async function fill(server: PostgresServer, database: string, statements: readon
 }
 
 /** All of a database as a script by PostgreSQL's own program, without what names the moment. */
-function scriptOf(url: string): string {
-  const { status, stdout, stderr } = run(`${BIN}/pg_dump`, ['--dbname', url])
+function scriptOf(url: string, programs = BIN): string {
+  const { status, stdout, stderr } = run(`${programs}/pg_dump`, ['--dbname', url])
   expect(status, stderr).toBe(0)
   return stdout.replaceAll(/^\\(un)?restrict .*\n/gm, '')
 }
@@ -62,43 +63,60 @@ const lines = (count: number): readonly string[] => [
   `INSERT INTO big SELECT g, md5(g::text) || repeat('x', 100) FROM generate_series(1, ${count}) g`,
 ]
 
-describe.skipIf(lacks('postgres15', 'restic'))('a logical backup of PostgreSQL 15', () => {
-  test('of one of everything, restored by restic and pg_restore alone, is the same database', async () => {
-    using scratch = scratchFolder()
-    await using server = await startPostgres({ version: 15 })
-    const url = await fill(server, 'Odd shop', [...everything, ...lines(200_000)])
-    const repository = await newRepository(scratch.join('repository'))
-    const source = sourceOf({ url }, { mode: 'logical', sliceBytes: '8M' })
-    expect(await source.examine()).toEqual([])
-    const first = await backUp(source, repository)
-    expect(first).toMatchObject({ type: 'full', result: { errors: 0, snapshot: { paths: ['/shop'] } } })
-    expect(first.result.snapshot!.tags).toEqual(['source=shop', 'type=full', `point=${first.point}`])
-    const manifest = (await loadLogicalManifest(repository, rootOf(first.result.snapshot!), 'shop'))!
-    const tables = new Map(manifest.databases[0]!.tables.map((table) => [`${table.schema}.${table.name}`, table]))
-    expect(tables.get('public.big')).toMatchObject({ rows: 200_000, columns: ['id', 'filler'] })
-    expect(tables.get('public.big')!.slices.length).toBeGreaterThan(3)
-    expect(tables.get('public.customer')).toMatchObject({ rows: 500, columns: ['id', 'name', 'mail'] })
-    expect(tables.get('Odd Schema.Odd "table"/..%')).toMatchObject({ columns: ['a (b', 'c,d', 'FROM stdin;'] })
-    expect(manifest.databases[0]).toMatchObject({
-      name: 'Odd shop',
-      encoding: 'UTF8',
-      largeObjects: { count: 3, bytes: 2_100_004 },
-      extensions: [{ name: 'hstore' }],
-    })
-    // Nothing has changed: next to nothing is stored.
-    const again = await backUp(source, repository, { parent: first.result.snapshot! })
-    expect(again.result.summary.dataAddedBytes).toBeLessThan(first.result.summary.dataAddedBytes / 20)
-    expect(again.result.summary.filesUnmodified).toBeGreaterThan(15)
+describe.each<PostgresVersion>([15, 18])('a logical backup of PostgreSQL %i', (version) => {
+  const programs = (): string => completePrograms(version)!
+  const needs = version === 15 ? 'postgres15' : 'postgres18-clients'
 
-    expectResticContent(scratch.join('repository'))
-    const folder = `${restored(scratch.join('repository'), scratch.join('out'))}/Odd%20shop`
-    await server.sql('CREATE DATABASE back')
-    const back = server.url.replace(/postgres$/, 'back')
-    const { status, stderr } = run(`${BIN}/pg_restore`, ['--jobs=2', '--exit-on-error', '--dbname', back, folder])
-    expect(status, stderr).toBe(0)
-    expect(scriptOf(back)).toBe(scriptOf(url))
-  })
+  test.skipIf(lacks('restic', needs))(
+    'of one of everything, restored by restic and pg_restore alone, is the same database',
+    async () => {
+      using scratch = scratchFolder()
+      await using server = await startPostgres({ version, programs: programs() })
+      const url = await fill(server, 'Odd shop', [
+        ...(version === 15 ? everythingExtended : everything),
+        ...lines(200_000),
+      ])
+      const repository = await newRepository(scratch.join('repository'))
+      const source = sourceOf({ url }, { mode: 'logical', sliceBytes: '8M' })
+      expect(await source.examine()).toEqual([])
+      const first = await backUp(source, repository)
+      expect(first).toMatchObject({ type: 'full', result: { errors: 0, snapshot: { paths: ['/shop'] } } })
+      expect(first.result.snapshot!.tags).toEqual(['source=shop', 'type=full', `point=${first.point}`])
+      const manifest = (await loadLogicalManifest(repository, rootOf(first.result.snapshot!), 'shop'))!
+      const tables = new Map(manifest.databases[0]!.tables.map((table) => [`${table.schema}.${table.name}`, table]))
+      expect(tables.get('public.big')).toMatchObject({ rows: 200_000, columns: ['id', 'filler'] })
+      expect(tables.get('public.big')!.slices.length).toBeGreaterThan(3)
+      expect(tables.get('public.customer')).toMatchObject({ rows: 500, columns: ['id', 'name', 'mail'] })
+      expect(tables.get('Odd Schema.Odd "table"/..%')).toMatchObject({ columns: ['a (b', 'c,d', 'FROM stdin;'] })
+      expect(manifest.databases[0]).toMatchObject({
+        name: 'Odd shop',
+        encoding: 'UTF8',
+        largeObjects: { count: 3, bytes: 2_100_004 },
+        extensions: version === 15 ? [{ name: 'hstore' }] : [],
+      })
+      // Nothing has changed: next to nothing is stored.
+      const again = await backUp(source, repository, { parent: first.result.snapshot! })
+      expect(again.result.summary.dataAddedBytes).toBeLessThan(first.result.summary.dataAddedBytes / 20)
+      expect(again.result.summary.filesUnmodified).toBeGreaterThan(15)
 
+      expectResticContent(scratch.join('repository'))
+      const folder = `${restored(scratch.join('repository'), scratch.join('out'))}/Odd%20shop`
+      await server.sql('CREATE DATABASE back')
+      const back = server.url.replace(/postgres$/, 'back')
+      const { status, stderr } = run(`${programs()}/pg_restore`, [
+        '--jobs=2',
+        '--exit-on-error',
+        '--dbname',
+        back,
+        folder,
+      ])
+      expect(status, stderr).toBe(0)
+      expect(scriptOf(back, programs())).toBe(scriptOf(url, programs()))
+    },
+  )
+})
+
+describe.skipIf(lacks('postgres15', 'restic'))('a logical backup', () => {
   test('under live writes is of one instant, in which nothing is missing that was committed before', async () => {
     await using server = await startPostgres({ version: 15 })
     const url = await fill(server, 'shop', [

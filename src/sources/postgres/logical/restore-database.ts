@@ -60,7 +60,12 @@ export async function restoreDatabase(restore: DatabaseRestore): Promise<Restore
     await makeSchemas(restore)
     await runRestore(restore, ['--exit-on-error', '--section=pre-data'], [folder])
     const restored = await restoreRows(restore, toc)
+    // Values of sequences; and, from PostgreSQL 17 on, large objects without their content.
     await runRestore(restore, ['--exit-on-error', '--section=data'], [folder])
+    if (record.largeObjects !== undefined && toc.entries.some(({ kind }) => kind === 'BLOBS')) {
+      await restoreLargeObjects(restore, toc)
+      restore.onBytes(record.largeObjects.bytes)
+    }
     await runRestore(restore, ['--exit-on-error', '--section=post-data', `--jobs=${restore.jobs}`], [folder])
     return restored
   } finally {
@@ -87,36 +92,40 @@ async function makeSchemas({ endpoint, password, newSchemas, signal }: DatabaseR
 }
 
 async function restoreRows(restore: DatabaseRestore, toc: Toc): Promise<RestoredDatabase> {
-  const { record, endpoint, password, snapshot, onBytes } = restore
+  const { record, snapshot, onBytes } = restore
   const tables = tasksOf(record, toc)
   const made = new Set(toc.entries.filter(({ kind }) => kind === 'TABLE').map(({ oid }) => oid))
   let next = 0
   let rows = 0
-  const open = async (signal: AbortSignal): Promise<CopySession> => {
-    const session = await CopySession.open(endpoint, password, { signal })
-    await writePlainly(session, await majorOf(session))
-    await useMoneyLocale(session, record)
-    await useEncoding(session, toc)
-    return session
-  }
   const work = async (signal: AbortSignal): Promise<void> => {
     if (next >= tables.length) return
-    await using session = await open(signal)
+    await using session = await openSession(restore, toc, signal)
     for (let task = tables[next++]; task !== undefined; task = tables[next++]) {
       await restoreTable(session, snapshot, task, made.has(task.entry.oid), signal)
       rows += task.table.rows
       onBytes(task.table.bytes)
     }
   }
-  const largeObjects = async (signal: AbortSignal): Promise<void> => {
-    if (record.largeObjects === undefined || !toc.entries.some(({ kind }) => kind === 'BLOBS')) return
-    await using session = await open(signal)
-    await restoreLargeObjects(session, restore, signal)
-    onBytes(record.largeObjects.bytes)
-  }
   const workers = Array.from({ length: Math.min(restore.jobs, tables.length) }, () => work)
-  await together([largeObjects, ...workers], restore.signal)
+  await together(workers, restore.signal)
   return { tables: tables.length, rows, bytes: tables.reduce((sum, { table }) => sum + table.bytes, 0) }
+}
+
+async function openSession(
+  { endpoint, password, record }: DatabaseRestore,
+  toc: Toc,
+  signal: AbortSignal | undefined,
+): Promise<CopySession> {
+  const session = await CopySession.open(endpoint, password, { signal })
+  try {
+    await writePlainly(session, await majorOf(session))
+    await useMoneyLocale(session, record)
+    await useEncoding(session, toc)
+    return session
+  } catch (error) {
+    await session[Symbol.asyncDispose]()
+    throw error
+  }
 }
 
 interface TableTask {
@@ -172,11 +181,9 @@ async function restoreTable(
 
 const LARGE_PIECE_BYTES = 1024 * 1024
 
-async function restoreLargeObjects(
-  session: CopySession,
-  { snapshot, record }: DatabaseRestore,
-  signal: AbortSignal,
-): Promise<void> {
+async function restoreLargeObjects(restore: DatabaseRestore, toc: Toc): Promise<void> {
+  const { snapshot, record, signal } = restore
+  await using session = await openSession(restore, toc, signal)
   const folder = record.dump.path.slice(0, record.dump.path.lastIndexOf('/'))
   const list = (await snapshot.whole({ path: `${folder}/blobs.toc` }, signal)).toString('latin1')
   for (const [, oid] of list.matchAll(/^([0-9]+) /gm)) {
