@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -9,7 +9,9 @@ const holdfast = join(checkout, 'bin/holdfast')
 
 let scratch: string
 beforeEach(() => {
-  scratch = mkdtempSync(join(tmpdir(), 'holdfast-demo-test-'))
+  scratch = mkdtempSync(join(tmpdir(), 'holdfast-'))
+  // Short, since sockets lie below; and open, since servers that do not run as root have to get through.
+  chmodSync(scratch, 0o711)
 })
 afterEach(() => {
   rmSync(scratch, { recursive: true, force: true })
@@ -25,7 +27,8 @@ interface Outcome {
 
 /** Runs the demonstration on a small tree; `interruptAt`: sends SIGINT when it has printed that. */
 async function demonstrate(program: string, interruptAt?: string, part = 'files'): Promise<Outcome> {
-  const folder = mkdtempSync(join(scratch, 'tmp-'))
+  const folder = mkdtempSync(join(scratch, 't'))
+  chmodSync(folder, 0o711)
   const child = spawn(
     process.execPath,
     [join(checkout, 'scripts/demo.ts'), '--scale=0.01', `--program=${program}`, `--part=${part}`],
