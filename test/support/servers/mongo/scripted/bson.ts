@@ -70,6 +70,24 @@ export function* elements(document: Buffer): Generator<Element> {
   }
 }
 
+/** Whether a document begins with `_id` and has no empty timestamp beside it: looked at without taking it apart. */
+export function isStorable(document: Buffer): boolean {
+  const end = document.readInt32LE(0) - 1
+  if (document.length < 9 || document.readUInt32LE(5) !== ID_NAME) return false
+  for (let at = 4; at < end; ) {
+    const type = document[at]!
+    const start = document.indexOf(0, at + 1) + 1
+    if (start <= 0) return false
+    if (type === Type.timestamp && document.readBigUInt64LE(start) === 0n) return false
+    at = start + valueLength(document, type, start)
+  }
+  return !ODD_IDS.includes(document[4]!)
+}
+
+/** `_id` and the zero behind it. */
+const ID_NAME = 0x00_64_69_5f
+const ODD_IDS: readonly number[] = [Type.array, Type.regex, Type.undefined]
+
 function valueLength(document: Buffer, type: number, start: number): number {
   switch (type) {
     case Type.double:
@@ -133,38 +151,77 @@ export type Entry = readonly [name: string, value: unknown]
 /** A document with these fields; those that are undefined are left out. Buffers stand for documents as they are. */
 export function doc(fields: Readonly<Record<string, unknown>> | Iterable<Entry>): Buffer {
   const entries = Symbol.iterator in fields ? (fields as Iterable<Entry>) : Object.entries(fields)
-  const parts: Buffer[] = [EMPTY]
+  const written: Element[] = []
   let length = 5
   for (const [name, value] of entries) {
     if (value === undefined) continue
-    const { type, bytes } = encode(value)
-    const head = Buffer.allocUnsafe(2 + Buffer.byteLength(name))
-    head[0] = type
-    head.write(name, 1)
-    head[head.length - 1] = 0
-    parts.push(head, bytes)
-    length += head.length + bytes.length
+    const raw = encode(value)
+    written.push({ name, value: raw })
+    length += 2 + Buffer.byteLength(name) + raw.bytes.length
   }
+  const document = Buffer.allocUnsafe(length)
+  let at = document.writeInt32LE(length)
+  for (const { name, value } of written) {
+    document[at++] = value.type
+    at += document.write(name, at)
+    document[at++] = 0
+    document.set(value.bytes, at)
+    at += value.bytes.length
+  }
+  document[at] = 0
+  return document
+}
+
+/** A document with the fields of another one behind its own. */
+export function joined(document: Buffer, others: Buffer): Buffer {
+  const length = document.length + others.length - 5
   const size = Buffer.allocUnsafe(4)
   size.writeInt32LE(length)
-  parts[0] = size
-  parts.push(Buffer.of(0))
-  return Buffer.concat(parts, length)
+  return Buffer.concat([size, document.subarray(4, -1), others.subarray(4)], length)
 }
 
 /** A JavaScript value, or one of the driver's classes, as BSON. Integers become int32 where they fit. */
 export function encode(value: unknown): RawValue {
+  switch (typeof value) {
+    case 'number':
+      return encodeNumber(value)
+    case 'bigint': {
+      const bytes = Buffer.allocUnsafe(8)
+      bytes.writeBigInt64LE(value)
+      return new RawValue(Type.int64, bytes)
+    }
+    case 'string':
+      return encodeString(value)
+    case 'boolean':
+      return new RawValue(Type.boolean, Buffer.of(value ? 1 : 0))
+    default:
+      return encodeObject(value)
+  }
+}
+
+function encodeNumber(value: number): RawValue {
+  if (Number.isInteger(value) && value === (value | 0) && !Object.is(value, -0)) {
+    const bytes = Buffer.allocUnsafe(4)
+    bytes.writeInt32LE(value)
+    return new RawValue(Type.int32, bytes)
+  }
+  const bytes = Buffer.allocUnsafe(8)
+  bytes.writeDoubleLE(value)
+  return new RawValue(Type.double, bytes)
+}
+
+function encodeString(value: string): RawValue {
+  const bytes = Buffer.allocUnsafe(5 + Buffer.byteLength(value))
+  bytes.writeInt32LE(bytes.length - 4)
+  bytes.write(value, 4)
+  bytes[bytes.length - 1] = 0
+  return new RawValue(Type.string, bytes)
+}
+
+function encodeObject(value: unknown): RawValue {
   if (value instanceof RawValue) return value
   if (value instanceof Uint8Array) return new RawValue(Type.document, value as Buffer)
   if (value === null) return NULL
-  if (typeof value === 'string') {
-    const bytes = Buffer.allocUnsafe(5 + Buffer.byteLength(value))
-    bytes.writeInt32LE(bytes.length - 4)
-    bytes.write(value, 4)
-    bytes[bytes.length - 1] = 0
-    return new RawValue(Type.string, bytes)
-  }
-  if (typeof value === 'boolean') return new RawValue(Type.boolean, Buffer.of(value ? 1 : 0))
   if (Array.isArray(value)) {
     return new RawValue(
       Type.array,

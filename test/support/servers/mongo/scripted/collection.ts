@@ -148,15 +148,17 @@ export class Collection {
 
   /** Documents as they were at a time. */
   at(time: bigint, order: ScanOrder, { least, most }: IdBounds = {}): readonly StoredDocument[] {
-    const seen = [...this.#records.values(), ...this.#past].filter(
-      ({ id, from, to }) =>
-        from <= time &&
-        (to === undefined || to > time) &&
-        (least === undefined || this.#compare(id, least) >= 0) &&
-        (most === undefined || this.#compare(id, most) <= 0),
-    )
     const isById = this.isClustered || order.startsWith('id')
-    seen.sort((a, b) => (isById ? this.#compare(a.id, b.id) : a.recordId - b.recordId))
+    const isSeen = ({ id, from, to }: StoredDocument): boolean =>
+      from <= time &&
+      (to === undefined || to > time) &&
+      (least === undefined || this.#compare(id, least) >= 0) &&
+      (most === undefined || this.#compare(id, most) <= 0)
+    const live = (isById ? this.#inOrder() : [...this.#records.values()]).filter(isSeen)
+    const past = this.#past.filter(isSeen)
+    const seen = [...live, ...past]
+    // Those that are still there are in order already.
+    if (past.length > 0) seen.sort((a, b) => (isById ? this.#compare(a.id, b.id) : a.recordId - b.recordId))
     return order.endsWith('backwards') ? seen.reverse() : seen
   }
 

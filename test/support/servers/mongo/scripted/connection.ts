@@ -3,7 +3,7 @@ import { Command } from './command.ts'
 import type { ClientState, Server } from './context.ts'
 import { dispatch, failureReply } from './dispatch.ts'
 import type { Faults } from './faults.ts'
-import { encodeReply, MessageReader, parseMessage, type Request } from './wire.ts'
+import { MessageReader, parseMessage, type Request, replyHead } from './wire.ts'
 
 /** A client's connection: answers one command after the other. */
 export class Connection {
@@ -47,7 +47,14 @@ export class Connection {
     if (this.#gone.signal.aborted) return
     const reply = await this.#replyTo(request)
     if (reply === undefined) this.close()
-    else if (!request.moreToCome && !this.#gone.signal.aborted) this.#socket.write(encodeReply(request, reply))
+    else if (!request.moreToCome && !this.#gone.signal.aborted) this.#send(replyHead(request, reply), reply)
+  }
+
+  #send(head: Buffer, body: Buffer): void {
+    this.#socket.cork()
+    this.#socket.write(head)
+    this.#socket.write(body)
+    this.#socket.uncork()
   }
 
   /** Undefined when the connection is to be cut instead. */

@@ -1,5 +1,5 @@
 import { type Binary, ObjectId } from 'mongodb'
-import { doc, elements, field, RawValue, Type } from './bson.ts'
+import { doc, elements, field, isStorable, RawValue, Type } from './bson.ts'
 import { Catalog, idIndexOf, type Namespace } from './catalog.ts'
 import { Collection, type StoredDocument } from './collection.ts'
 import { compareValues } from './compare.ts'
@@ -76,6 +76,7 @@ export class Datastore {
     if (!options.bypassDocumentValidation) checkDocument(collection, document)
     const at = options.committedAt ?? this.clock.next()
     const stored = collection.insert(document, at)
+    if (options.committedAt !== undefined) return stored
     this.#logChange(
       { op: 'i', ns: collection.ns, ui: collection.uuid, o: document, o2: idDocument(stored) },
       at,
@@ -116,6 +117,7 @@ export class Datastore {
 
   /** With `_id` in the first place, and with the time in place of empty timestamps beside it. */
   #fixed(document: Buffer, { bypassEmptyTsReplacement = false }: WriteOptions): Buffer {
+    if (isStorable(document)) return document
     const fields = [...elements(document)]
     const id = fields.find(({ name }) => name === '_id')?.value
     if (id?.type === Type.array || id?.type === Type.regex || id?.type === Type.undefined) {

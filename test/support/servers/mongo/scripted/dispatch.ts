@@ -1,4 +1,4 @@
-import { asString, doc, elements, field } from './bson.ts'
+import { asString, doc, field, joined } from './bson.ts'
 import type { Command } from './command.ts'
 import { aggregateCommands } from './commands/aggregate.ts'
 import { definitionCommands } from './commands/definitions.ts'
@@ -99,7 +99,5 @@ function checkWritable({ member }: Server, command: Command): void {
 }
 
 function withGossip({ member }: Server, reply: Buffer): Buffer {
-  const gossip = Object.entries(member.gossip())
-  if (gossip.length === 0) return reply
-  return doc([...Array.from(elements(reply), ({ name, value }) => [name, value] as const), ...gossip])
+  return member.setName === undefined ? reply : joined(reply, doc(member.gossip()))
 }

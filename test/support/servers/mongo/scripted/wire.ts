@@ -107,8 +107,8 @@ function parseQuery(message: Buffer, requestId: number): Request {
 
 let nextRequestId = 1
 
-/** The message that answers `request` with `body`. */
-export function encodeReply({ requestId, isOld }: Pick<Request, 'requestId' | 'isOld'>, body: Buffer): Buffer {
+/** What stands before `body` in the message that answers a request. */
+export function replyHead({ requestId, isOld }: Pick<Request, 'requestId' | 'isOld'>, body: Buffer): Buffer {
   const between = isOld ? 20 : 5
   const head = Buffer.alloc(HEADER_BYTES + between)
   head.writeInt32LE(head.length + body.length, 0)
@@ -120,7 +120,7 @@ export function encodeReply({ requestId, isOld }: Pick<Request, 'requestId' | 'i
     head.writeInt32LE(8, 16)
     head.writeInt32LE(1, 32)
   }
-  return Buffer.concat([head, body])
+  return head
 }
 
 const CRC32C: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) => {
