@@ -1,10 +1,11 @@
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { lacks } from '../../../test/support/requirements.ts'
 import { type PostgresServer, startPostgres } from '../../../test/support/servers/postgres.ts'
 import { sourceOf } from '../../../test/support/servers/postgres-source.ts'
+import { unprivileged } from '../../../test/support/servers/server-folder.ts'
 import { contentOf, nodesOf } from '../../../test/support/stored-nodes.ts'
 import {
   expectResticContent,
@@ -23,6 +24,9 @@ import type { BackupType, Source, SourceBackup } from '../source.ts'
 import { loadManifest, type PostgresManifest } from './manifest.ts'
 import { parseServerManifest } from './server-manifest.ts'
 import { fillServer } from './testing.ts'
+
+/** A dozen backups each; on a busy machine a minute is not enough. */
+const SLOW_MS = 180_000
 
 const summarizing = { summarize_wal: 'on', autovacuum: 'off' }
 
@@ -103,6 +107,13 @@ const rounds: readonly ((server: PostgresServer) => Promise<unknown>)[] = [
     await s.sql('ALTER TABLE bulk SET TABLESPACE fast')
   },
   (s) => s.sql('UPDATE bulk SET md5 = md5(md5) WHERE g % 50 = 0; REINDEX TABLE bulk'),
+  async (s) => {
+    const space = `${s.socketDirectory}/late`
+    mkdirSync(space, { mode: 0o700 })
+    if (unprivileged.uid !== undefined) chownSync(space, unprivileged.uid, unprivileged.gid!)
+    await s.sql(`CREATE TABLESPACE late LOCATION '${space}'`)
+    await s.sql('CREATE TABLE away TABLESPACE late AS SELECT g FROM generate_series(1, 5000) g')
+  },
   async () => undefined,
   (s) =>
     s.sql(
@@ -121,7 +132,9 @@ describe('incremental backups', () => {
       {
         await using server = await startPostgres({ version: 18, settings: summarizing })
         await fillServer(server)
-        const runs = new Runs(sourceOf(server), repository)
+        // The role of the guide: more it needs not.
+        await server.sql('CREATE ROLE backup LOGIN REPLICATION')
+        const runs = new Runs(sourceOf({ url: server.url.replace('postgres@', 'backup@') }), repository)
         expect(await runs.make('incremental')).toMatchObject({
           type: 'full',
           reason: 'there is no earlier snapshot to build on',
@@ -138,7 +151,7 @@ describe('incremental backups', () => {
           stored.push(done.result.summary.dataAddedBytes)
         }
         // Nothing happened in this one but its own WAL and what counts transactions.
-        expect(stored[8]).toBeLessThan(3 * 1024 * 1024)
+        expect(stored[9]).toBeLessThan(3 * 1024 * 1024)
 
         const patched = await nodesOf(repository, runs.last!.result.tree)
         await runs.make('full')
@@ -194,88 +207,93 @@ describe('incremental backups', () => {
       expect(
         await server.sql(`
           SELECT (SELECT sum(balance)::int FROM account) AS sum, (SELECT count(*)::int FROM bulk) AS bulk,
-                 (SELECT count(*)::int FROM marker) AS markers, (SELECT count(*)::int FROM volatile) AS volatile,
+                 (SELECT count(*)::int FROM marker) AS markers, (SELECT count(*)::int FROM volatile) AS volatile, (SELECT sum(g)::int FROM away) AS away,
                  (SELECT count(*)::int FROM pg_class c, verify_heapam(c.oid) WHERE relkind IN ('r', 't') AND relpersistence = 'p') AS damage,
                  (SELECT count(bt_index_check(c.oid, true))::int > 100 FROM pg_class c JOIN pg_am a ON a.oid = relam
                    WHERE relkind = 'i' AND amname = 'btree' AND relpersistence = 'p') AS indexes`),
-      ).toEqual([{ sum: 200_000, bulk: 25_000, markers: 100, volatile: 0, damage: 0, indexes: true }])
+      ).toEqual([{ sum: 200_000, bulk: 25_000, markers: 100, volatile: 0, away: 12_502_500, damage: 0, indexes: true }])
       // A full backup has the server verify the checksum of every page.
       expect((await new Runs(sourceOf(server), await memoryRepository()).make('full')).result.errors).toBe(0)
     },
+    SLOW_MS,
   )
 
-  test.skipIf(lacks('postgres18'))('become full ones, with the reason, when they cannot be made', async () => {
-    await using server = await startPostgres({ version: 18, settings: { autovacuum: 'off' } })
-    const summarize = async (value: 'on' | 'off'): Promise<void> => {
-      await server.sql(`ALTER SYSTEM SET summarize_wal = ${value}`)
-      await server.sql('SELECT pg_reload_conf()')
-    }
-    await summarize('on')
-    await fillServer(server)
-    // Whoever reads a row first marks it as seen, which changes its page.
-    await server.sql('VACUUM bulk')
-    const repository = await memoryRepository()
-    const runs = new Runs(sourceOf(server, { blockBytes: '64K' }), repository)
-    const first = (await runs.make('full')).result.snapshot!
-    const other = sourceOf(server, { blockBytes: '32K' })
-    const refused = async (type: BackupType, parent: StoredSnapshot | undefined, reason: RegExp): Promise<void> => {
-      const again = new Runs(other, repository)
-      expect(await again.make(type, parent)).toMatchObject({ type: 'full', reason: expect.stringMatching(reason) })
-      expect(await again.manifest()).toMatchObject({
-        asked: type,
-        done: 'full',
-        reason: expect.stringMatching(reason),
-        base: undefined,
-        // What the first backup decided.
-        blockBytes: 64 * 1024,
-      })
-    }
-
-    await refused('differential', undefined, /no earlier full snapshot/)
-    await refused('incremental', { ...first, tree: 'ab'.repeat(32) }, /manifest of snapshot .* cannot be read/)
-
-    // One blob of a table is gone, or where it should be lies something else.
-    const { index } = repository
-    const victim = (await nodesOf(repository, rootOf(first))).get(await placeOf(server, 'bulk'))!.content![0]!
-    await server.sql('UPDATE bulk SET md5 = 1 WHERE g < 3')
-    const faults: readonly (readonly [RegExp, (entry: PackEntry) => readonly PackEntry[]])[] = [
-      [/cannot be built on: .* lacks the blob/, () => []],
-      [/cannot be built on: .* cannot be decoded/, (entry) => [{ ...entry, offset: entry.offset + 1 }]],
-    ]
-    for (const [reason, change] of faults) {
-      const changed = new MasterIndex()
-      for (const { pack, rows } of index.listings(() => true)) {
-        const entries = entriesOf(rows).flatMap((entry) => (entry.id === victim ? change(entry) : [entry]))
-        changed.load({ pack, rows: rowsOf(entries) })
+  test.skipIf(lacks('postgres18'))(
+    'become full ones, with the reason, when they cannot be made',
+    async () => {
+      await using server = await startPostgres({ version: 18, settings: { autovacuum: 'off' } })
+      const summarize = async (value: 'on' | 'off'): Promise<void> => {
+        await server.sql(`ALTER SYSTEM SET summarize_wal = ${value}`)
+        await server.sql('SELECT pg_reload_conf()')
       }
-      repository.useIndex(changed, repository.loadedIndexes)
-      await refused('incremental', first, reason)
-    }
-    repository.useIndex(index, repository.loadedIndexes)
+      await summarize('on')
+      await fillServer(server)
+      // Whoever reads a row first marks it as seen, which changes its page.
+      await server.sql('VACUUM bulk')
+      const repository = await memoryRepository()
+      const runs = new Runs(sourceOf(server, { blockBytes: '64K' }), repository)
+      const first = (await runs.make('full')).result.snapshot!
+      const other = sourceOf(server, { blockBytes: '32K' })
+      const refused = async (type: BackupType, parent: StoredSnapshot | undefined, reason: RegExp): Promise<void> => {
+        const again = new Runs(other, repository)
+        expect(await again.make(type, parent)).toMatchObject({ type: 'full', reason: expect.stringMatching(reason) })
+        expect(await again.manifest()).toMatchObject({
+          asked: type,
+          done: 'full',
+          reason: expect.stringMatching(reason),
+          base: undefined,
+          // What the first backup decided.
+          blockBytes: 64 * 1024,
+        })
+      }
 
-    await summarize('off')
-    await refused('incremental', first, /summarize_wal .* is off/)
-    const before = new Set(readdirSync(`${server.dataDirectory}/pg_wal/summaries`))
-    await summarize('on')
-    expect(await runs.make('incremental')).toMatchObject({ type: 'incremental' })
-    for (const name of before) rmSync(`${server.dataDirectory}/pg_wal/summaries/${name}`, { force: true })
-    await refused('incremental', first, /summaries/)
+      await refused('differential', undefined, /no earlier full snapshot/)
+      await refused('incremental', { ...first, tree: 'ab'.repeat(32) }, /manifest of snapshot .* cannot be read/)
 
-    // Cut off in the middle of what changed: no snapshot, and the next run goes on from the one before.
-    const count = (await repository.list('snapshot')).length
-    await runs.make('full')
-    await server.sql('UPDATE bulk SET md5 = g')
-    const cut = new Runs(sourceOf(server, { maxRate: '1M' }), repository).make('incremental', runs.full)
-    const stopped = expect(cut).rejects.toMatchObject({ code: 'HF_SOURCE_UNREACHABLE' })
-    for (let pid: unknown; pid === undefined; await delay(20)) {
-      const [sender] = await server.sql("SELECT pid FROM pg_stat_activity WHERE wait_event = 'BaseBackupThrottle'")
-      pid = sender?.pid
-      if (pid !== undefined) process.kill(Number(pid), 'SIGTERM')
-    }
-    await stopped
-    expect((await repository.list('snapshot')).length).toBe(count + 1)
-    expect(await runs.make('incremental', runs.full)).toMatchObject({ type: 'incremental', reason: undefined })
-  })
+      // One blob of a table is gone, or where it should be lies something else.
+      const { index } = repository
+      const victim = (await nodesOf(repository, rootOf(first))).get(await placeOf(server, 'bulk'))!.content![0]!
+      await server.sql('UPDATE bulk SET md5 = 1 WHERE g < 3')
+      const faults: readonly (readonly [RegExp, (entry: PackEntry) => readonly PackEntry[]])[] = [
+        [/cannot be built on: .* lacks the blob/, () => []],
+        [/cannot be built on: .* cannot be decoded/, (entry) => [{ ...entry, offset: entry.offset + 1 }]],
+      ]
+      for (const [reason, change] of faults) {
+        const changed = new MasterIndex()
+        for (const { pack, rows } of index.listings(() => true)) {
+          const entries = entriesOf(rows).flatMap((entry) => (entry.id === victim ? change(entry) : [entry]))
+          changed.load({ pack, rows: rowsOf(entries) })
+        }
+        repository.useIndex(changed, repository.loadedIndexes)
+        await refused('incremental', first, reason)
+      }
+      repository.useIndex(index, repository.loadedIndexes)
+
+      await summarize('off')
+      await refused('incremental', first, /summarize_wal .* is off/)
+      const before = new Set(readdirSync(`${server.dataDirectory}/pg_wal/summaries`))
+      await summarize('on')
+      expect(await runs.make('incremental')).toMatchObject({ type: 'incremental' })
+      for (const name of before) rmSync(`${server.dataDirectory}/pg_wal/summaries/${name}`, { force: true })
+      await refused('incremental', first, /summaries/)
+
+      // Cut off in the middle of what changed: no snapshot, and the next run goes on from the one before.
+      const count = (await repository.list('snapshot')).length
+      await runs.make('full')
+      await server.sql('UPDATE bulk SET md5 = g')
+      const cut = new Runs(sourceOf(server, { maxRate: '1M' }), repository).make('incremental', runs.full)
+      const stopped = expect(cut).rejects.toMatchObject({ code: 'HF_SOURCE_UNREACHABLE' })
+      for (let pid: unknown; pid === undefined; await delay(20)) {
+        const [sender] = await server.sql("SELECT pid FROM pg_stat_activity WHERE wait_event = 'BaseBackupThrottle'")
+        pid = sender?.pid
+        if (pid !== undefined) process.kill(Number(pid), 'SIGTERM')
+      }
+      await stopped
+      expect((await repository.list('snapshot')).length).toBe(count + 1)
+      expect(await runs.make('incremental', runs.full)).toMatchObject({ type: 'incremental', reason: undefined })
+    },
+    SLOW_MS,
+  )
 })
 
 /** Where a snapshot has the file of a table. */
