@@ -69,7 +69,8 @@ export async function planCluster(source: string, job: RestoreJob, fixedOwner?: 
   const target = inspectDataDirectory(to.path)
   const spaces = mapTablespaces(snapshot.manifest.tablespaces, rename, target)
   const owner = fixedOwner ?? ownerFor(target, snapshot)
-  const threads = new RestoreThreads()
+  // They compare what is there.
+  const threads = target.kind === 'empty' ? undefined : new RestoreThreads()
   try {
     const heldBack = new Set([
       `/${CONTROL_FILE}`,
@@ -97,7 +98,7 @@ export async function planCluster(source: string, job: RestoreJob, fixedOwner?: 
     const programs = findServerPrograms(snapshot.manifest.server.majorVersion)
     return { job, snapshot, target, spaces, programs, owner, main, mapped }
   } finally {
-    await threads.close()
+    await threads?.close()
   }
 }
 
@@ -119,7 +120,7 @@ async function planTablespace(
   { data }: ClusterSnapshot,
   place: MappedTablespace,
   owner: Owner | undefined,
-  threads: RestoreThreads,
+  threads: RestoreThreads | undefined,
 ): Promise<RestorePlan> {
   const loader = new TreeLoader(repository)
   try {

@@ -47,7 +47,7 @@ const owner = unprivileged.uid === undefined ? undefined : { uid: unprivileged.u
 
 /** Plans and restores; problems of severity error fail the test. */
 async function restored(job: RestoreJob): Promise<SourceRestoreResult> {
-  const { plan, execute } = await planClusterRestore('shop', job)
+  const { plan, execute } = await planClusterRestore('shop', job, { durable: false })
   expect(plan.problems.filter(({ severity }) => severity === 'error')).toEqual([])
   return await execute(quietObserver)
 }
@@ -105,7 +105,8 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
     const fresh = scratch.join('fresh')
     const used = scratch.join('deep/below/used')
     for (const path of [fresh, used]) {
-      const { plan, execute } = await planClusterRestore('shop', restoreJob(repository, snapshot, path))
+      const durable = path === fresh
+      const { plan, execute } = await planClusterRestore('shop', restoreJob(repository, snapshot, path), { durable })
       expect(existsSync(path)).toBe(false)
       expect(plan.problems.filter(({ severity }) => severity === 'error')).toEqual([])
       expect(plan.overwrites).toEqual([])
@@ -136,7 +137,7 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
 
     const job = restoreJob(repository, snapshot, used, { overwrite: true })
     expect(await errorsOf(restoreJob(repository, snapshot, used))).toContain('overwriting was not asked for')
-    const { plan, execute } = await planClusterRestore('shop', job)
+    const { plan, execute } = await planClusterRestore('shop', job, { durable: false })
     expect(plan.overwrites.join('\n')).toMatch(/files in .*, where they differ\n/)
     expect(plan.overwrites).toContain(`${used}/base/superfluous, which is removed`)
     expect(plan.bytes).toBeLessThan(60e6)
@@ -216,7 +217,8 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
       const postgres = run(`${postgresPrograms(version)}/postgres`, ['-D', path, '-c', 'listen_addresses='])
       expect(postgres.status).not.toBe(0)
 
-      const { plan, execute } = await planClusterRestore('shop', restoreJob(repository, snapshot, path))
+      const again = restoreJob(repository, snapshot, path)
+      const { plan, execute } = await planClusterRestore('shop', again, { durable: false })
       expect(plan.steps[0]).toContain('interrupted')
       await execute(quietObserver)
       const fresh = scratch.join(`beside ${moment}`)
