@@ -44,6 +44,14 @@ const surroundings: Readonly<Record<string, Surroundings>> = {
       return { variables, stop: () => server.stop() }
     },
   },
+  'docs/guide/postgresql-logical.md': {
+    needs: ['postgres15', 'restic'],
+    async start() {
+      const server = await startPostgres({ version: 15 })
+      const variables = { PGHOST: server.host, PGPORT: String(server.port), PGUSER: server.user }
+      return { variables, stop: () => server.stop() }
+    },
+  },
   'docs/guide/redis.md': {
     needs: ['redis-server', 'restic'],
     async start() {
