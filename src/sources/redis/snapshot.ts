@@ -21,6 +21,7 @@ export interface RedisSnapshot {
   rdb(signal?: AbortSignal): AsyncIterable<Uint8Array>
 }
 
+const PIECE_BYTES = 256 * 1024
 const MAX_JSON_BYTES = 32 * 1024 * 1024
 
 /**
@@ -70,8 +71,14 @@ export async function openSnapshot(
     manifest,
     record,
     bytes: Number(rdb.size),
-    rdb: (readSignal = signal) => fileContent(repository, rdb, readSignal),
+    rdb: (readSignal = signal) => inPieces(fileContent(repository, rdb, readSignal)),
   }
+}
+
+/** Whoever reads keys collects those of a piece: a blob would have a hundred thousand of them. */
+async function* inPieces(blobs: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const blob of blobs)
+    for (let at = 0; at < blob.length; at += PIECE_BYTES) yield blob.subarray(at, at + PIECE_BYTES)
 }
 
 function parseJson(text: string): unknown {

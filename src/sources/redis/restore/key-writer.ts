@@ -70,7 +70,7 @@ class Commands {
   readonly #tail: readonly string[]
   readonly #libraries: Uint8Array[] = []
   #pieces: Uint8Array[] = []
-  /** What the replies to come are to. */
+  /** What the replies to come are to: commands that have been sent, or at least begun. */
   #open: (RdbKey | string)[] = []
   #db: number | undefined
   #isLong = false
@@ -140,11 +140,11 @@ class Commands {
       this.#open.push(`database ${db}`)
       this.#db = db
     }
-    this.#open.push(key)
     this.#crc = new Crc64().update(Buffer.of(key.code))
     const long = survey.longValues.get(key.start)
     this.#isLong = long !== undefined
     if (long !== undefined) {
+      this.#open.push(key)
       const head = encodeCommand(['RESTORE', key.key, ttlOf(key)]).subarray(`*3${'\r\n'}`.length)
       const count = 4 + this.#tail.length
       this.#pieces.push(Buffer.from(`*${count}\r\n`), head)
@@ -161,6 +161,7 @@ class Commands {
       const value = Buffer.concat([Buffer.of(entry.code), ...this.#value])
       const payload = Buffer.concat([value, this.#footer(new Crc64().update(value))])
       this.#pieces.push(encodeCommand(['RESTORE', entry.key, ttlOf(entry), payload, ...this.#tail]))
+      this.#open.push(entry)
     }
     this.#isLong = false
     this.#value = []
