@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Binary, BSON, Double, Int32, Long, MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { expect, test } from 'vitest'
 import { type ScriptedMongo, startScriptedMongo } from './scripted.ts'
@@ -86,19 +85,19 @@ test('what is not known is refused', async () => {
   await expect(client.db('a').collection('b.').insertOne({})).rejects.toThrow()
 })
 
-test('idle cursors are gone after a while, and used ones are not', async () => {
-  await using server = await startScriptedMongo({ cursorTimeoutMs: 400 })
+test('idle cursors are gone after ten minutes, and used ones are not', async () => {
+  await using server = await startScriptedMongo()
   await using client = await connect(server)
   const db = client.db('shop')
   await db.collection('a').insertMany(Array.from({ length: 10 }, (_, n) => ({ n })))
   const { cursor } = await db.command({ find: 'a', batchSize: 1 })
   const more = { getMore: cursor.id, collection: 'a', batchSize: 1 }
   for (let n = 0; n < 3; n++) {
-    await delay(200)
+    server.leaveCursorsIdle(9 * 60_000)
     await db.command(more)
   }
   expect(server.openCursors).toBe(1)
-  await delay(500)
+  server.leaveCursorsIdle(11 * 60_000)
   await expect(db.command(more)).rejects.toMatchObject({ code: 43 })
   expect(server.openCursors).toBe(0)
 })

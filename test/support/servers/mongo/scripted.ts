@@ -25,8 +25,6 @@ export interface ScriptedMongoOptions {
   readonly oplogBytes?: number
   /** An idle primary writes a no-op this often, as servers do every 10 seconds. */
   readonly noopIntervalMs?: number
-  /** Idle cursors are gone after this. */
-  readonly cursorTimeoutMs?: number
   /** How far back snapshots may read. */
   readonly snapshotWindowSeconds?: number
   readonly faults?: readonly Fault[]
@@ -36,7 +34,6 @@ export interface ScriptedMongoOptions {
   readonly memberOf?: ScriptedMongo
 }
 
-const CURSOR_TIMEOUT_MS = 10 * 60 * 1000
 const SNAPSHOT_WINDOW_SECONDS = 300
 const NOOP_INTERVAL_MS = 10_000
 
@@ -65,7 +62,7 @@ export async function startScriptedMongo(options: ScriptedMongoOptions = {}): Pr
   const server: Server = {
     version,
     data,
-    cursors: new Cursors(options.cursorTimeoutMs ?? CURSOR_TIMEOUT_MS),
+    cursors: new Cursors(),
     member,
     port,
     snapshots: { windowSeconds: options.snapshotWindowSeconds ?? SNAPSHOT_WINDOW_SECONDS, oldest: 0n },
@@ -148,6 +145,11 @@ export class ScriptedMongo implements AsyncDisposable {
   /** Kills cursors as an operator does; all, or those of a namespace. */
   killCursors(ns?: string): void {
     this.inside.cursors.closeAll(ns)
+  }
+
+  /** Makes all cursors idle for this much longer; they are gone after ten minutes. */
+  leaveCursorsIdle(ms: number): void {
+    this.inside.cursors.leaveIdle(ms)
   }
 
   /** Gives the server another role, in the middle of everything; a new primary writes so into the oplog, in a new term. */

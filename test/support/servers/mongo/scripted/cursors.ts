@@ -7,6 +7,7 @@ import { toTimestamp } from './timestamps.ts'
 import { MAX_DOCUMENT_BYTES } from './wire.ts'
 
 const FIRST_BATCH_DOCUMENTS = 101
+const IDLE_TIMEOUT_MS = 10 * 60 * 1000
 
 /** A result that is given out in batches. */
 export interface Cursor {
@@ -30,11 +31,6 @@ export type NewCursor = Omit<Cursor, 'id' | 'held' | 'lastUsedMs'>
 /** Open cursors of a server. */
 export class Cursors {
   readonly #open = new Map<bigint, Cursor>()
-  readonly #timeoutMs: number
-
-  constructor(timeoutMs: number) {
-    this.#timeoutMs = timeoutMs
-  }
 
   get count(): number {
     return this.#open.size
@@ -54,7 +50,7 @@ export class Cursors {
   get(id: bigint, ns: string): Cursor {
     const cursor = this.#open.get(id)
     if (cursor === undefined) throw new MongoFailure(43, `cursor id ${id} not found`)
-    if (Date.now() - cursor.lastUsedMs > this.#timeoutMs) {
+    if (Date.now() - cursor.lastUsedMs > IDLE_TIMEOUT_MS) {
       this.#open.delete(id)
       throw new MongoFailure(43, `cursor id ${id} not found`)
     }
@@ -86,6 +82,11 @@ export class Cursors {
 
   close(id: bigint): boolean {
     return this.#open.delete(id)
+  }
+
+  /** As if nobody had used any for `ms`. */
+  leaveIdle(ms: number): void {
+    for (const cursor of this.#open.values()) cursor.lastUsedMs -= ms
   }
 
   /** Forgets all cursors, or those of a namespace. */
