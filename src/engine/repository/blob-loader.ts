@@ -1,7 +1,23 @@
 import type { Id } from '../../lib/id.ts'
 import type { BlobType } from './blob.ts'
 import { PackWindows } from './pack-windows.ts'
-import type { Repository } from './repository.ts'
+import type { BlobRoom, Repository } from './repository.ts'
+
+/** Memory that is used again: what was opened in it is valid until the next blob. */
+export class ReusedRoom implements BlobRoom {
+  #opened = new Uint8Array(0)
+  #decompressed = new Uint8Array(0)
+
+  opened(length: number): Uint8Array {
+    if (this.#opened.length < length) this.#opened = new Uint8Array(length)
+    return this.#opened.subarray(0, length)
+  }
+
+  decompressed(length: number): Uint8Array {
+    if (this.#decompressed.length < length) this.#decompressed = new Uint8Array(length)
+    return this.#decompressed.subarray(0, length)
+  }
+}
 
 /**
  * Loads blobs of one type, one after the other, in nearly the order in which they lie. From a repository on this machine it reads
@@ -12,10 +28,13 @@ export class BlobLoader {
   readonly #repository: Repository
   readonly #type: BlobType
   readonly #packs: PackWindows | undefined
+  readonly #room: BlobRoom | undefined
 
-  constructor(repository: Repository, type: BlobType) {
+  /** `room`: where blobs are opened that are at hand; without it each is in memory of its own. */
+  constructor(repository: Repository, type: BlobType, room?: BlobRoom) {
     this.#repository = repository
     this.#type = type
+    this.#room = room
     const { directory } = repository.storage.properties
     this.#packs = directory && new PackWindows(directory.path)
   }
@@ -30,7 +49,7 @@ export class BlobLoader {
     const location = this.#repository.index.find(this.#type, id)
     if (!location || !this.#packs) return undefined
     try {
-      return this.#repository.openBlob(this.#type, id, location, this.#packs.read(location))
+      return this.#repository.openBlob(this.#type, id, location, this.#packs.read(location), this.#room)
     } catch {
       return undefined
     }

@@ -43,6 +43,17 @@ export interface InitOptions extends RepositoryOptions {
   readonly key?: NewKeyOptions | undefined
 }
 
+/** Memory for opening a blob, each of exactly so many bytes. */
+export interface BlobRoom {
+  opened(length: number): Uint8Array
+  decompressed(length: number): Uint8Array
+}
+
+const newMemory: BlobRoom = {
+  opened: (length) => new Uint8Array(length),
+  decompressed: (length) => new Uint8Array(length),
+}
+
 /** An open repository: its files sealed and unsealed, its index, its blobs. Locking, snapshots and writing packs build on it. */
 export class Repository {
   readonly storage: Storage
@@ -209,8 +220,8 @@ export class Repository {
     })
   }
 
-  /** Opens, decompresses and checks the stored bytes of one blob. */
-  openBlob(type: BlobType, id: Id, location: BlobLocation, sealed: Uint8Array): Uint8Array {
+  /** Opens, decompresses and checks the stored bytes of one blob, in memory of its own or in that of `room`. */
+  openBlob(type: BlobType, id: Id, location: BlobLocation, sealed: Uint8Array, room: BlobRoom = newMemory): Uint8Array {
     const damaged = (what: string, cause?: unknown): HoldfastError =>
       new HoldfastError('HF_PACK_DAMAGED', `${type} blob ${id} in pack ${location.pack} ${what}`, {
         cause,
@@ -218,11 +229,11 @@ export class Repository {
         hint: `run "holdfast repair packs ${location.pack}" to save what is intact in that pack`,
       })
     if (location.length < CRYPTO_OVERHEAD_BYTES) throw damaged('is too short')
-    let plaintext = new Uint8Array(location.length - CRYPTO_OVERHEAD_BYTES)
+    let plaintext = room.opened(location.length - CRYPTO_OVERHEAD_BYTES)
     try {
       this.cipher.open(sealed, plaintext)
       if (location.uncompressedLength > 0) {
-        const output = new Uint8Array(location.uncompressedLength)
+        const output = room.decompressed(location.uncompressedLength)
         const length = this.#zstd.decompress(plaintext, output)
         plaintext = length === output.length ? output : output.subarray(0, length)
       }

@@ -24,6 +24,18 @@ export class ByteInput {
     return Buffer.concat(parts)
   }
 
+  /** Copies the next bytes into `target`; returns how many there were, fewer than it holds only at the end. */
+  async fill(target: Uint8Array): Promise<number> {
+    let filled = 0
+    while (filled < target.length) {
+      const part = await this.some(target.length - filled)
+      if (part.length === 0) break
+      target.set(part, filled)
+      filled += part.length
+    }
+    return filled
+  }
+
   /** At least one and at most `limit` of the next bytes; none only at the end, or when none are asked for. */
   async some(limit: number): Promise<Uint8Array> {
     while (this.#piece.length === 0) {

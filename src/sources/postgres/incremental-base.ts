@@ -1,5 +1,5 @@
 import type { FilePart } from '../../engine/archive/stream-saver.ts'
-import { BlobLoader } from '../../engine/repository/blob-loader.ts'
+import { BlobLoader, ReusedRoom } from '../../engine/repository/blob-loader.ts'
 import type { Repository } from '../../engine/repository/repository.ts'
 import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import { type ByteString, byteStringToText, type Node, textToByteString } from '../../engine/repository/tree/node.ts'
@@ -56,7 +56,7 @@ export class IncrementalBase implements Disposable {
     this.#root = parts.root
     this.#checksums = parts.checksums
     this.#trees = new TreeLoader(repository)
-    this.#blobs = new BlobLoader(repository, 'data')
+    this.#blobs = new BlobLoader(repository, 'data', new ReusedRoom())
   }
 
   /** @throws HoldfastError HF_DATA_DAMAGED when it has not all that is needed to begin */
@@ -140,7 +140,7 @@ export class IncrementalBase implements Disposable {
     return { kind: 'stored', ids: file.content.slice(from, to), size }
   }
 
-  /** The content of blocks of a file, in order. */
+  /** The content of blocks of a file, in order; each valid until the next is asked for. */
   async *load(file: PreviousFile, blocks: Uint32Array): AsyncGenerator<Uint8Array> {
     for (const block of blocks) this.#requireBlob(file, block)
     if (this.#repository.storage.properties.directory === undefined) {

@@ -36,8 +36,8 @@ export interface IncrementalFile {
   readonly changed: Uint32Array
   /** What the file has now. */
   readonly pages: number
-  /** The next of the changed pages; valid until the next is asked for. @throws HoldfastError HF_SOURCE_DAMAGED */
-  nextPage(): Promise<Uint8Array>
+  /** Copies the next of the changed pages into `page`, which has its size. @throws HoldfastError HF_SOURCE_DAMAGED */
+  readPage(page: Uint8Array): Promise<void>
   /** @throws HoldfastError HF_SOURCE_DAMAGED unless every page was read and nothing is left */
   finish(): Promise<void>
 }
@@ -85,9 +85,9 @@ export async function readIncrementalFile(
   return {
     changed,
     pages: count === 0 ? cutTo : Math.max(cutTo, changed[count - 1]! + 1),
-    nextPage: async () => {
+    readPage: async (page) => {
       if (left-- === 0) throw damaged('has no more pages')
-      return await take(pageBytes)
+      if ((await input.fill(page)) < pageBytes) throw damaged('ends early')
     },
     finish: async () => {
       if (left > 0 || (await input.some(1)).length > 0) throw damaged('has more than was asked for')

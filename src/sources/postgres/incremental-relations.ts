@@ -95,7 +95,7 @@ export class RelationPatcher {
       this.#after.set(this.#before)
       for (; page < change.changed.length && change.changed[page]! * pageBytes < end; page++) {
         const at = change.changed[page]! * pageBytes - start
-        this.#after.set(await change.nextPage(), at)
+        await change.readPage(this.#after.subarray(at, at + pageBytes))
         checksum?.changed(start + at, this.#beforeWords, this.#afterWords, at, at + pageBytes)
       }
       yield { kind: 'blob', bytes: this.#after.subarray(0, end - start) }
