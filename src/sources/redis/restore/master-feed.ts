@@ -138,6 +138,8 @@ class Master implements AsyncDisposable {
   async #serve(socket: Socket): Promise<void> {
     const reader = new SocketReader(socket, 'the server that is restored', SILENCE_MS)
     let isTrusted = false
+    /** Strangers that come and go do not end a restore. */
+    let isTaking = false
     try {
       for (;;) {
         const request = await nextRequest(reader)
@@ -159,7 +161,7 @@ class Master implements AsyncDisposable {
               this.failure ??= failed('it asked for it once more, since it could not load it or lost the connection')
               return
             }
-            this.#isFeeding = true
+            this.#isFeeding = isTaking = true
             if (name.toUpperCase() === 'PSYNC') socket.write(`+FULLRESYNC ${toHex(randomBytes(20))} 0\r\n`)
             await this.#send(socket)
             break
@@ -173,8 +175,7 @@ class Master implements AsyncDisposable {
         }
       }
     } catch (error) {
-      if (this.#isFeeding && !this.isSent)
-        this.failure ??= failed(`the copy broke off: ${(error as Error).message}`, error)
+      if (isTaking && !this.isSent) this.failure ??= failed(`the copy broke off: ${(error as Error).message}`, error)
     } finally {
       socket.destroy()
     }
