@@ -14,6 +14,7 @@ import { memoryRepository, scratchFolder } from '../../../../test/support/test-r
 import type { Repository } from '../../../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
 import type { ProofCheck } from '../../proof.ts'
+import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import { redisManifest } from '../manifest.ts'
 import { mergeRdb } from './merge.ts'
 import { parseRange, slotOf } from './slots.ts'
@@ -105,7 +106,7 @@ describe.skipIf(lacks('redis-server'))('a cluster of Redis', () => {
     expect(again.plan.problems[0]).toMatchObject({ severity: 'error', what: expect.stringContaining('not empty') })
   })
 
-  test('goes into one server, too, and its structure is proved', async () => {
+  test('goes into one server, too, and is proved in one', async () => {
     const target = await startRedis()
     try {
       const planned = await redisSource({ url: cluster.nodes[0]!.url }).planRestore!(
@@ -117,11 +118,15 @@ describe.skipIf(lacks('redis-server'))('a cluster of Redis', () => {
       await target.stop()
     }
     const checks: ProofCheck[] = []
-    await redisSource({ url: cluster.nodes[0]!.url }).proof!.checkStructure({
-      repository,
-      snapshot,
-      report: (check) => checks.push(check),
-    })
+    const { proof } = redisSource({ url: cluster.nodes[0]!.url })
+    const job = { repository, snapshot, report: (check: ProofCheck): number => checks.push(check) }
+    await proof!.checkStructure(job)
+    await using folder = SandboxFolder.create()
+    await using sandbox = (await proof!.openSandbox(job, folder))!
+    await sandbox.compare()
+    const asked = { kind: 'command', name: 'keys', expect: 'true', command: ['DBSIZE'] } as const
+    expect((await sandbox.answer(asked)).value).toBe(KEYS)
+    expect(checks.map(({ level }) => level)).toContain('data')
     expect(checks.filter(({ outcome }) => outcome !== 'passed')).toEqual([])
   })
 

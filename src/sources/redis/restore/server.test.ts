@@ -245,6 +245,13 @@ describe.skipIf(lacks('redis-server'))('a restore into a running server', () => 
     const planned = await plan(`redis://restorer:right@127.0.0.1:${locked.port}`)
     expect(JSON.stringify(planned.plan)).not.toContain('right')
     expect(await planned.execute(restoreNotes())).toMatchObject({ errors: 0 })
+    // The rights that the guide names are enough for all of it.
+    const rights =
+      '~* &* +ping +info +psync +sync +replconf +select +exists +restore +flushall +function +pubsub|numsub +config|get +config|set +replicaof'
+    const guided = await started({ aclUsers: [`restore on >right ${rights}`] })
+    await guided.command('SET', 'old', 'data')
+    const byRights = await plan(`redis://restore:right@127.0.0.1:${guided.port}`, { overwrite: true })
+    expect(await byRights.execute(restoreNotes())).toMatchObject({ errors: 0, facts: { way: 'as from a master' } })
     // The source itself, with its own password.
     const own = await plan(locked.url, { overwrite: true }, { url: locked.url, password: 'env:RIGHT' })
     expect(await own.execute(restoreNotes())).toMatchObject({ errors: 0, facts: { way: 'as from a master' } })
