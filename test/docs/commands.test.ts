@@ -2,8 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { MongoClient } from 'mongodb'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { lacks, type RequirementName } from '../support/requirements.ts'
+import { startFerret } from '../support/servers/mongo/ferret.ts'
 import { startPostgres } from '../support/servers/postgres.ts'
 import { startRedis } from '../support/servers/redis.ts'
 import { commandBlocks, toScript } from './commands.ts'
@@ -35,6 +37,18 @@ const surroundings: Readonly<Record<string, Surroundings>> = {
   'docs/guide/config-and-logs.md': {
     needs: ['restic'],
     start: async () => ({ variables: {}, stop: async () => undefined }),
+  },
+  'docs/guide/mongodb.md': {
+    needs: ['ferretdb', 'restic'],
+    async start() {
+      const server = await startFerret()
+      await using client = await new MongoClient(server.url).connect()
+      await client
+        .db('shop')
+        .collection('orders')
+        .insertMany([{ price: 1 }, { price: 2 }])
+      return { variables: { MONGODB_URL: server.url }, stop: () => server.stop() }
+    },
   },
   'docs/guide/postgresql.md': {
     needs: ['postgres15'],

@@ -1,6 +1,8 @@
 import { rootOf } from '../../../engine/repository/snapshot.ts'
+import { HoldfastError } from '../../../lib/errors.ts'
 import type { PlannedRestore, RestoreJob } from '../../restore.ts'
 import type { SourceServices } from '../../source.ts'
+import { type MongoEndpoint, parseMongoUrl } from '../endpoint.ts'
 import type { MongoSettings } from '../settings.ts'
 import { SnapshotFiles } from '../snapshot-files.ts'
 import { planDirectoryRestore } from './directory.ts'
@@ -17,8 +19,30 @@ export async function planRestore({ source, settings, services }: RestoreOf, job
   const { repository, snapshot, target, signal } = job
   const files = new SnapshotFiles(repository, rootOf(snapshot), source, signal)
   if (target.kind === 'directory') return await planDirectoryRestore(target.path, files, job)
-  const { password, tls, jobs } = settings
-  // The source's own user may be meant; a password in the URL counts more.
-  const known = password && (await services.secret(password))
-  return await planServerRestore({ url: target.url, files, password: known, tls, jobs }, job)
+  const { tls, jobs } = settings
+  const { url, password } = await loginFor(target.url, settings, services)
+  return await planServerRestore({ url, files, password, tls, jobs }, job)
+}
+
+const PASSWORD_VARIABLE = 'MONGODB_PASSWORD'
+
+/**
+ * The server a URL names, and with which password: that in the URL, else the source's if it is the same server and no other user, else that
+ * of MONGODB_PASSWORD. The source's goes nowhere else.
+ * @throws HoldfastError HF_TARGET_INVALID, HF_SECRET_UNAVAILABLE
+ */
+async function loginFor(
+  url: string,
+  { endpoint: source, password }: MongoSettings,
+  services: SourceServices,
+): Promise<{ readonly url: MongoEndpoint; readonly password: string | undefined }> {
+  const target = parseMongoUrl(url)
+  if (typeof target === 'string')
+    throw new HoldfastError('HF_TARGET_INVALID', `the URL of the target ${target}`, {
+      hint: 'like mongodb://admin@127.0.0.1:27017/',
+    })
+  if (target.password !== undefined) return { url: target, password: target.password }
+  const isSource = target.hosts === source.hosts && (target.user ?? source.user) === source.user
+  if (!isSource) return { url: target, password: process.env[PASSWORD_VARIABLE] }
+  return { url: { ...target, user: source.user }, password: password && (await services.secret(password)) }
 }

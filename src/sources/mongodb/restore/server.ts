@@ -2,6 +2,7 @@ import { HoldfastError } from '../../../lib/errors.ts'
 import type { PlannedRestore, RestoreJob, SourceRestoreObserver, SourceRestoreResult } from '../../restore.ts'
 import type { SourceProblem } from '../../source.ts'
 import type { MongoConnection } from '../connection.ts'
+import type { MongoEndpoint } from '../endpoint.ts'
 import { namespaceText } from '../names.ts'
 import type { MongoTls } from '../settings.ts'
 import type { SnapshotFiles } from '../snapshot-files.ts'
@@ -12,7 +13,7 @@ import { openTarget, readTarget, type TargetState, targetProblems } from './targ
 import { writeScope } from './write-scope.ts'
 
 export interface ServerRestore {
-  readonly url: string
+  readonly url: MongoEndpoint
   readonly files: SnapshotFiles
   readonly password: string | undefined
   readonly tls: MongoTls | undefined

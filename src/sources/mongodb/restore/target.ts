@@ -1,10 +1,9 @@
-import { HoldfastError } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/sizes.ts'
 import type { SourceProblem } from '../../source.ts'
 import { numberOf } from '../bson/typed.ts'
 import { type CollectionEntry, readCatalog } from '../catalog.ts'
 import { MongoConnection } from '../connection.ts'
-import { parseMongoUrl } from '../endpoint.ts'
+import type { MongoEndpoint } from '../endpoint.ts'
 import type { MongoManifest } from '../manifest.ts'
 import { type MemberFacts, productName, readMember, versionNumbers } from '../member.ts'
 import { namespaceText } from '../names.ts'
@@ -13,22 +12,16 @@ import type { MongoTls } from '../settings.ts'
 import { type KnownAccounts, readAccounts } from './users.ts'
 
 export interface TargetOptions {
-  readonly url: string
-  /** Of whoever the URL names, if it has no password of its own. */
+  readonly url: MongoEndpoint
   readonly password: string | undefined
   readonly tls: MongoTls | undefined
   readonly jobs: number
   readonly signal: AbortSignal | undefined
 }
 
-/** @throws HoldfastError HF_TARGET_INVALID for an impossible URL, and as MongoConnection.open */
-export async function openTarget({ url, password, ...options }: TargetOptions): Promise<MongoConnection> {
-  const endpoint = parseMongoUrl(url)
-  if (typeof endpoint === 'string')
-    throw new HoldfastError('HF_TARGET_INVALID', `the URL of the target ${endpoint}`, {
-      hint: 'like mongodb://admin@127.0.0.1:27017/',
-    })
-  return await MongoConnection.open({ endpoint, password: endpoint.password ?? password, ...options })
+/** @throws HoldfastError as MongoConnection.open */
+export async function openTarget({ url: endpoint, ...options }: TargetOptions): Promise<MongoConnection> {
+  return await MongoConnection.open({ endpoint, ...options })
 }
 
 /** A server that is restored into, as it is now. */
