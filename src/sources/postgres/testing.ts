@@ -196,11 +196,11 @@ export const replaced =
 
 /** A server's manifest about a file that was changed on the way to it: nothing but what is in the file can tell. */
 export const attested =
-  (path: string, bytes: Uint8Array): Alteration =>
+  (path: string, bytes: Uint8Array, name: string = path): Alteration =>
   (manifest) => {
     const crc = checksumText(~advance(INITIAL_REGISTER, bytes) >>> 0)
-    const line = new RegExp(`("Path": "${path}", "Size": )[0-9]+(,.*"Checksum": ")[0-9a-f]+`)
-    const text = replaced(line, `$1${bytes.length}$2${crc}`)(manifest)
+    const line = new RegExp(`"Path": "${path}", "Size": [0-9]+(,.*"Checksum": ")[0-9a-f]+`)
+    const text = replaced(line, `"Path": "${name}", "Size": ${bytes.length}$1${crc}`)(manifest)
     const body = text.subarray(0, text.lastIndexOf('"Manifest-Checksum"'))
     const sum = createHash('sha256').update(body).digest('hex')
     return Buffer.concat([body, Buffer.from(`"Manifest-Checksum": "${sum}"}\n`)])

@@ -147,6 +147,12 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
         /backup_label: it has the checksum/,
       )
       expect((await prove({ [`${data}/backup_label`]: removed })).failures()).toContain('no backup_label')
+      const noManifest = await prove({ [`${data}/backup_manifest`]: removed })
+      expect(noManifest.failures()).toMatch(/^backup manifest of the server: .*no such file/)
+      const leadingOut = {
+        [`${data}/backup_manifest`]: attested('base/1/PG_VERSION', Buffer.alloc(0), '../../../dev/zero'),
+      }
+      expect((await prove(leadingOut)).failures()).toMatch(/dev\/zero: it is no file of the cluster/)
     },
   )
 

@@ -9,7 +9,7 @@ import { CONTROL_FILE } from '../control-file.ts'
 import { ALLOW_FOLDERS, AUTO_CONF } from '../data-layout.ts'
 import { loadManifest, type PostgresManifest } from '../manifest.ts'
 import { planClusterRestore } from '../restore/restore.ts'
-import { parseServerManifest, SERVER_MANIFEST } from '../server-manifest.ts'
+import { parseServerManifest, SERVER_MANIFEST, type ServerManifest } from '../server-manifest.ts'
 import { findServerPrograms, programsRemedy, type ServerPrograms } from '../server-programs.ts'
 import { sourceNameOf } from '../snapshot-content.ts'
 import { CheckList, isElsewhere } from './check-list.ts'
@@ -68,8 +68,7 @@ async function openClusterSandbox(
     checks.skipped(names.start, 'the snapshot could not be restored')
     return undefined
   }
-  const listed = parseServerManifest(readFileSync(join(dataDirectory, SERVER_MANIFEST)))
-  await checkRestoredFiles(checks, dataDirectory, listed, signal)
+  await checkAgainstServer(checks, dataDirectory, signal)
   const { majorVersion } = manifest.server
   const programs = (options.findPrograms ?? findServerPrograms)(majorVersion)
   if (programs === undefined) {
@@ -100,6 +99,19 @@ async function openClusterSandbox(
     await server.stop()
     throw error
   }
+}
+
+async function checkAgainstServer(
+  checks: CheckList,
+  dataDirectory: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let listed: ServerManifest | undefined
+  await checks.check('backup manifest of the server', async () => {
+    listed = parseServerManifest(readFileSync(join(dataDirectory, SERVER_MANIFEST)))
+    return `${listed.files.size} files`
+  })
+  if (listed !== undefined) await checkRestoredFiles(checks, dataDirectory, listed, signal)
 }
 
 async function restoreInto(

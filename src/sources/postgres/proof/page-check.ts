@@ -7,6 +7,8 @@ import { canCheckPages, isPageSound } from './page-checksum.ts'
 const NAME = 'checksums of pages'
 /** A relation's file: its number, the fork, the segment. */
 const RELATION_FILE = /^[0-9]+(?:_(?:fsm|vm|init))?(?:\.([0-9]+))?$/
+/** What servers can be built with. */
+const PAGE_SIZES: ReadonlySet<number> = new Set([1, 2, 4, 8, 16, 32].map((kib) => kib * 1024))
 /** Damaged pages named of one file. */
 const MAX_PAGES_NAMED = 5
 
@@ -25,6 +27,10 @@ export async function checkPages(
 ): Promise<void> {
   if (!canCheckPages()) {
     checks.skipped(NAME, 'this machine has another byte order than the pages')
+    return
+  }
+  if (!PAGE_SIZES.has(layout.pageBytes)) {
+    checks.failed(NAME, `no server has pages of ${layout.pageBytes} bytes`)
     return
   }
   const faults: Fault[] = []

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { HoldfastError } from '../../../lib/errors.ts'
 import type { Row } from '../connection.ts'
 
 export interface SessionPlace {
@@ -15,13 +16,13 @@ const CONNECT_TIMEOUT_MS = 30_000
 const SAFE_OPTIONS =
   '-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0'
 
-/** What the server of a sandbox answers when it refuses. */
-export class SandboxRefusal extends Error {
+/** What the server of a sandbox answers when it refuses, or that it is gone. */
+export class SandboxRefusal extends HoldfastError {
   /** SQLSTATE; undefined when the connection broke. */
   readonly sqlstate: string | undefined
 
   constructor(cause: unknown) {
-    super((cause as Error).message, { cause })
+    super('HF_VERIFICATION_FAILED', (cause as Error).message, { cause })
     this.sqlstate = (cause as { readonly code?: string }).code
   }
 }

@@ -186,7 +186,7 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
     await expectWhole(server)
   })
 
-  test.skipIf(isMissing).each(version === 15 ? ['content', 'sync', 'over a cluster'] : ['over a cluster'])(
+  test.skipIf(isMissing).each(version === 15 ? ['content', 'sync', 'over a cluster'] : ['content'])(
     'that is cut off by a kill (%s) starts nowhere, and the next restore ends it',
     async (moment) => {
       const path = scratch.join(`killed at ${moment}`)
@@ -221,8 +221,8 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
       const { plan, execute } = await planClusterRestore('shop', again, { durable: false })
       expect(plan.steps[0]).toContain('interrupted')
       await execute(quietObserver)
-      const fresh = scratch.join(`beside ${moment}`)
-      await restored(restoreJob(repository, snapshot, fresh))
+      const fresh = scratch.join('beside')
+      if (!existsSync(fresh)) await restored(restoreJob(repository, snapshot, fresh))
       expect(fingerprints(path)).toEqual(fingerprints(fresh))
       await using server = await startPostgres({ version, dataDirectory: path })
       await expectWhole(server)
