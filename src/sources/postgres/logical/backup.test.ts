@@ -9,6 +9,7 @@ import { type PostgresServer, run, startPostgres } from '../../../../test/suppor
 import { everything, everythingExtended } from '../../../../test/support/servers/postgres-everything.ts'
 import { completePrograms, type PostgresVersion } from '../../../../test/support/servers/postgres-programs.ts'
 import { sourceOf } from '../../../../test/support/servers/postgres-source.ts'
+import { startTransactionPooler } from '../../../../test/support/servers/transaction-pooler.ts'
 import {
   expectResticContent,
   memoryRepository,
@@ -282,6 +283,20 @@ describe.skipIf(lacks('postgres15'))('a logical backup that cannot be made leave
       code: 'HF_REQUIRED_MISSING',
     })
     expect(await snapshots(repository)).toBe(1)
+  })
+
+  test('a pooler hands out sessions by the transaction', async () => {
+    await using server = await startPostgres({ version: 15 })
+    const url = await fill(server, 'shop', lines(10))
+    await using pooler = await startTransactionPooler(server.port)
+    const pooled = `${url.replace(`:${server.port}`, `:${pooler.port}`)}?sslmode=disable`
+    const source = sourceOf({ url: pooled }, { mode: 'logical' })
+    const refusal = expect.stringContaining('is a connection pooler that hands out sessions by the transaction')
+    await expect(backUp(source, await memoryRepository())).rejects.toMatchObject({
+      code: 'HF_SOURCE_UNSUPPORTED',
+      message: refusal,
+    })
+    expect(await source.examine()).toMatchObject([{ severity: 'error', what: refusal }])
   })
 
   test('the server is another one than before', async () => {

@@ -1,3 +1,5 @@
+import { HoldfastError } from '../../../lib/errors.ts'
+
 const COPY_DATA = 0x64
 const HEADER_BYTES = 5
 
@@ -16,6 +18,7 @@ export interface Unframed {
  * Takes the headers of CopyData messages out of a piece of a connection, in place: what they carry moves together at its beginning. Ends
  * at a message of another type, and at a header that is not whole.
  *
+ * @throws HoldfastError HF_SOURCE_DAMAGED for a length no message has
  * @param left bytes at the beginning of `piece` that belong to a message whose header was before it
  */
 export function unframe(piece: Buffer, left: number): Unframed {
@@ -33,6 +36,7 @@ export function unframe(piece: Buffer, left: number): Unframed {
     }
     if (at + HEADER_BYTES > length || piece[at] !== COPY_DATA) return { used: at, end, rows, left }
     left = ((piece[at + 1]! << 24) | (piece[at + 2]! << 16) | (piece[at + 3]! << 8) | piece[at + 4]!) - 4
+    if (left < 0) throw new HoldfastError('HF_SOURCE_DAMAGED', 'the server sent a row of an impossible length')
     at += HEADER_BYTES
     rows++
   }

@@ -210,12 +210,13 @@ export class CopySession implements AsyncDisposable {
 
   /** At least `count` bytes that are not taken yet. */
   async #peek(count: number): Promise<Buffer> {
-    while (this.#piece.length < count) {
-      const held = this.#piece
-      this.#piece = Buffer.alloc(0)
+    if (this.#piece.length >= count) return this.#piece
+    const held = [this.#piece]
+    for (let length = this.#piece.length; length < count; length += this.#piece.length) {
       await this.#more()
-      this.#piece = Buffer.concat([held, this.#piece])
+      held.push(this.#piece)
     }
+    this.#piece = Buffer.concat(held)
     return this.#piece
   }
 

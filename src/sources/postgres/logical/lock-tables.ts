@@ -15,16 +15,16 @@ const TABLES_PER_STATEMENT = 500
 const NAMED = 5
 
 /**
- * Tables that belong to the selection, without those of the system and of extensions.
+ * Tables that belong to the selection, without those of the system and of extensions. Rights are looked at for sequences too.
  * @throws HoldfastError HF_SOURCE_PERMISSION when the role may not read one of them, or would not get all of its rows
  */
 export async function listTables(session: CopySession, selection: DumpSelection): Promise<readonly ListedTable[]> {
   const rows = await session.rows(`
-    SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name,
+    SELECT c.oid::text AS oid, c.relkind AS kind, n.nspname AS schema, c.relname AS name,
            has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS readable,
            CASE WHEN c.relrowsecurity THEN row_security_active(c.oid) ELSE false END AS hidden
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+     WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
        AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
        AND (NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
@@ -46,7 +46,8 @@ export async function listTables(session: CopySession, selection: DumpSelection)
       `row security hides rows of ${named(withHiddenRows)} at ${server} from ${role}`,
       { hint: `ALTER ROLE ${quoted(role)} BYPASSRLS;` },
     )
-  return chosen.map(({ oid, schema, name }) => ({ oid, schema, name }))
+  const tables = chosen.filter(({ row }) => row.kind !== 'S')
+  return tables.map(({ oid, schema, name }) => ({ oid, schema, name }))
 }
 
 function isSelected(selection: DumpSelection, schema: string, name: string): boolean {

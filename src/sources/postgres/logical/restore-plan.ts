@@ -8,6 +8,7 @@ import type { DatabaseRecord } from './manifest.ts'
 import { decoded, quoted } from './names.ts'
 import { tasksOf } from './restore-database.ts'
 import {
+  MAX_NAME_BYTES,
   type MovedParts,
   moveParts,
   type SelectedDatabase,
@@ -134,6 +135,8 @@ async function planDatabase(
   const { record, isWhole } = selected
   const renamed = job.rename.find(({ from }) => from === record.name)?.to
   const name = renamed ?? (count === 1 ? target.namedDatabase : undefined) ?? record.name
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES)
+    throw new HoldfastError('HF_USAGE', `the name ${name} is too long for a database`)
   const toc = snapshot.manifest.dumpFormat === 'directory' ? await snapshot.toc(record, job.signal) : undefined
   extensionProblems(record, facts, toc, findings)
   if (!isWhole) return await planParts(target, job, facts, selected, name, toc, findings)

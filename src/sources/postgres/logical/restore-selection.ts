@@ -79,6 +79,9 @@ export interface MovedParts {
   readonly leftOut: readonly string[]
 }
 
+/** Longer names are cut off by the server, and may be those of others then. */
+export const MAX_NAME_BYTES = 63
+
 export const sideSchema = (schema: string): string => `${schema}_restored`
 
 /**
@@ -128,6 +131,11 @@ export function moveParts(toc: Toc, selected: SelectedDatabase, rename: readonly
       const plain = decoded(schema)
       schemas.set(plain, renamed.get(`${record.name}.${plain}`) ?? renamed.get(plain) ?? sideSchema(plain))
     }
+  for (const schema of schemas.values())
+    if (Buffer.byteLength(schema) > MAX_NAME_BYTES)
+      throw new HoldfastError('HF_USAGE', `the name ${schema} is too long for a schema`, {
+        hint: `give another one with --rename ${record.name}.SCHEMA=NAME`,
+      })
   const moved = new Set(
     kept.filter(({ schema }) => schema !== undefined).map((entry) => key(entry.schema!, objectName(entry))),
   )

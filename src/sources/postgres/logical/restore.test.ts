@@ -98,6 +98,15 @@ describe.skipIf(lacks('postgres15'))('a logical snapshot of PostgreSQL 15', () =
     ])
     await expect(again.execute(silent)).rejects.toMatchObject({ code: 'HF_TARGET_INVALID' })
     await query(urlOf(other, 'Odd shop'), 'DROP TABLE secret', 'CREATE TABLE more ()')
+    const user = new pg.Client({ connectionString: urlOf(other, 'Odd shop') })
+    await user.connect()
+    const used = await made.source.planRestore!(jobOf(made, target, { overwrite: true }))
+    await expect(used.execute(silent)).rejects.toMatchObject({
+      code: 'HF_TARGET_INVALID',
+      message: expect.stringContaining('is being accessed by other users'),
+      hint: expect.stringMatching(/whole, in database holdfast_restore_[0-9a-f]+: end the sessions/),
+    })
+    await user.end()
     const over = await made.source.planRestore!(jobOf(made, target, { overwrite: true }))
     expect(over.plan.overwrites).toEqual([expect.stringMatching(/^database Odd shop with [0-9]+ objects$/)])
     await over.execute(silent)
@@ -214,6 +223,6 @@ describe.skipIf(lacks('postgres15'))('a logical snapshot of PostgreSQL 15', () =
       code: 'HF_RESTORE_FAILED',
       message: expect.stringContaining('public.refused'),
     })
-    expect(await server.sql(`SELECT FROM pg_database WHERE datname = 'new'`)).toEqual([])
+    expect(await server.sql(`SELECT FROM pg_database WHERE datname = 'new' OR datname LIKE 'holdfast%'`)).toEqual([])
   })
 })

@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto'
 import { HoldfastError } from '../../../lib/errors.ts'
 import type { PlannedRestore, RestoreJob, SourceRestoreObserver, SourceRestoreResult } from '../../restore.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { clientProgram } from './client-programs.ts'
 import { CopySession } from './copy-session.ts'
 import { quoted } from './names.ts'
-import { restoreDatabase } from './restore-database.ts'
+import { type RestoredDatabase, restoreDatabase } from './restore-database.ts'
 import { planDirectory } from './restore-directory.ts'
 import { type LogicalPlan, type PlannedDatabase, planServerRestore } from './restore-plan.ts'
 import { createDatabase, openTarget, type TargetServer, targetServer } from './restore-target.ts'
@@ -49,6 +50,10 @@ function checkPlan(now: LogicalPlan, then: LogicalPlan): void {
       hint: 'plan it anew, and see to it that nobody else works there',
     })
 }
+
+/** Of a length that no server cuts off: what is left of a longer name could be that of another database. */
+const nameMeanwhile = (database: string): string =>
+  `holdfast_restore_${createHash('sha256').update(database).digest('hex').slice(0, 16)}`
 
 class ServerRestore {
   readonly #place: LogicalSourcePlace
@@ -99,13 +104,26 @@ class ServerRestore {
       return await this.#fill(database, target)
     }
     // Under another name until it is whole. One that was left behind by a restore that was cut off goes.
-    const making = `${target}_being_restored`
+    const making = nameMeanwhile(target)
     await using session = await openTarget(this.#target, this.#signal)
     await session.rows(`DROP DATABASE IF EXISTS ${quoted(making)}`)
     await session.rows(createDatabase(making, record))
-    const restored = await this.#fill(database, making)
-    if (way === 'replaced') await session.rows(`DROP DATABASE ${quoted(target)}`)
-    await session.rows(`ALTER DATABASE ${quoted(making)} RENAME TO ${quoted(target)}`)
+    let restored: RestoredDatabase
+    try {
+      restored = await this.#fill(database, making)
+    } catch (error) {
+      await session.rows(`DROP DATABASE ${quoted(making)}`).catch(() => undefined)
+      throw error
+    }
+    try {
+      if (way === 'replaced') await session.rows(`DROP DATABASE ${quoted(target)}`)
+      await session.rows(`ALTER DATABASE ${quoted(making)} RENAME TO ${quoted(target)}`)
+    } catch (error) {
+      throw new HoldfastError('HF_TARGET_INVALID', (error as Error).message, {
+        cause: error,
+        hint: `what was restored is whole, in database ${making}: end the sessions of ${target}, drop it, and rename the other: ALTER DATABASE ${making} RENAME TO ${quoted(target)};`,
+      })
+    }
     return restored
   }
 
