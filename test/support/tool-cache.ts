@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 
@@ -28,6 +28,7 @@ export function hasTool(name: string): boolean {
 export function makeTool(name: string, build: (folder: string) => void): void {
   const place = join(toolCache(), name)
   mkdirSync(dirname(place), { recursive: true, mode: 0o755 })
+  removeAbandoned(name)
   const making = mkdtempSync(`${place}.`)
   try {
     build(making)
@@ -35,5 +36,17 @@ export function makeTool(name: string, build: (folder: string) => void): void {
   } catch (error) {
     rmSync(making, { recursive: true, force: true })
     if (!hasTool(name)) throw error
+  }
+}
+
+/** No build takes that long. */
+const ABANDONED_MS = 60 * 60 * 1000
+
+/** What builds that were killed left behind. */
+function removeAbandoned(name: string): void {
+  for (const entry of readdirSync(toolCache())) {
+    const path = join(toolCache(), entry)
+    if (!entry.startsWith(`${name}.`) || Date.now() - statSync(path).mtimeMs < ABANDONED_MS) continue
+    rmSync(path, { recursive: true, force: true })
   }
 }

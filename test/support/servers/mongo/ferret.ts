@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { appendFileSync, chownSync, closeSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, chownSync, closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
@@ -36,8 +36,9 @@ export async function startFerret({ auth }: FerretOptions = {}): Promise<FerretS
     await started.startFerretdb(postgresPort, auth?.password)
     return started
   } catch (error) {
+    const said = started.log()
     await started.stop()
-    throw new Error(`FerretDB does not start: ${(error as Error).message}\n${started.log()}`, { cause: error })
+    throw new Error(`FerretDB does not start: ${(error as Error).message}\n${said.slice(-4000)}`, { cause: error })
   }
 }
 
@@ -106,7 +107,8 @@ class StartedFerret implements FerretServer {
   }
 
   log(): string {
-    return readFileSync(join(this.#folder, 'log'), 'utf8')
+    const path = join(this.#folder, 'log')
+    return existsSync(path) ? readFileSync(path, 'utf8') : ''
   }
 
   async stop(): Promise<void> {
