@@ -21,7 +21,18 @@ for (let i = 256; i < table.length; i++) table[i] = (table[i - 256]! >>> 8) ^ ta
 /** The register after more bytes. */
 export function advance(register: number, bytes: Uint8Array): number {
   let state = register
-  for (let i = 0; i < bytes.length; i++) state = (state >>> 8) ^ table[(state ^ bytes[i]!) & 0xff]!
+  let i = 0
+  for (const end = bytes.length - STEP_BYTES; i <= end; i += STEP_BYTES)
+    state =
+      table[1792 | ((state ^ bytes[i]!) & 0xff)]! ^
+      table[1536 | (((state >>> 8) ^ bytes[i + 1]!) & 0xff)]! ^
+      table[1280 | (((state >>> 16) ^ bytes[i + 2]!) & 0xff)]! ^
+      table[1024 | ((state >>> 24) ^ bytes[i + 3]!)]! ^
+      table[768 | bytes[i + 4]!]! ^
+      table[512 | bytes[i + 5]!]! ^
+      table[256 | bytes[i + 6]!]! ^
+      table[bytes[i + 7]!]!
+  for (; i < bytes.length; i++) state = (state >>> 8) ^ table[(state ^ bytes[i]!) & 0xff]!
   return state
 }
 
