@@ -1,12 +1,13 @@
 import { isHoldfastError } from '../../lib/errors.ts'
 import { formatSize } from '../../lib/sizes.ts'
 import type { SourceFacts, SourceProblem } from '../source.ts'
-import { listDatabases, readCatalog } from './catalog.ts'
+import { type CollectionEntry, listDatabases, readCatalog } from './catalog.ts'
 import type { MongoConnection } from './connection.ts'
 import { listAll } from './cursor.ts'
 import { type ChosenMember, chooseMember, type MemberSearch, productName, versionNumbers } from './member.ts'
 import { bucketsOf, isSkippedDatabase, type Namespace, namespaceText } from './names.ts'
 import { chooseMode, edgeOfOplog, readSize, readWindow } from './read-moment.ts'
+import { isCapped } from './read-order.ts'
 import { namespaceFilter } from './selection.ts'
 import { backupGrant, backupUser, Code, codeOf } from './server-error.ts'
 import { readState, refuseResharding } from './server-state.ts'
@@ -45,8 +46,8 @@ export async function examineServer(search: MemberSearch): Promise<readonly Sour
     examineVersion(member, add)
     await readState(member.connection, member.facts)
     await refuseResharding(member.connection)
-    await examineRights(member, search, add)
-    await examineConsistency(member, search, add)
+    const catalog = await examineRights(member, search, add)
+    await examineConsistency(member, search, catalog, add)
   } catch (error) {
     problems.unshift(asProblem(error))
   }
@@ -82,7 +83,7 @@ async function examineRights(
   { connection, facts }: ChosenMember,
   { settings, signal }: MemberSearch,
   add: Add,
-): Promise<void> {
+): Promise<readonly CollectionEntry[]> {
   const { user } = connection.place
   const remedy = user === undefined ? backupUser('backup') : backupGrant(user)
   const isIncluded = namespaceFilter(settings.include, settings.exclude)
@@ -101,11 +102,13 @@ async function examineRights(
     if (!(await mayRead(connection, users, signal)))
       add('error', `${user ?? 'nobody'} may not read users and roles (admin.system.users)`, remedy)
   }
+  return catalog ?? []
 }
 
 async function examineConsistency(
   { connection, facts }: ChosenMember,
   { settings, signal }: MemberSearch,
+  catalog: readonly CollectionEntry[],
   add: Add,
 ): Promise<void> {
   if (facts.topology !== 'replica set') {
@@ -137,12 +140,11 @@ async function examineConsistency(
       'db.adminCommand({ replSetResizeOplog: 1, minRetentionHours: 24 })',
     )
   const databases = (await listDatabases(connection, signal)).filter((one) => !isSkippedDatabase(one))
-  const { mode, reason } = chooseMode(
-    settings.consistency,
-    facts,
-    await readSize(connection, databases, signal),
-    await readWindow(connection),
-  )
+  const { mode, reason } = chooseMode(settings.consistency, facts, {
+    sizeBytes: await readSize(connection, databases, signal),
+    windowSeconds: await readWindow(connection),
+    hasCapped: catalog.some(isCapped),
+  })
   add('note', `consistency: ${mode}: ${reason}`)
   if (facts.role === 'primary' && facts.hosts.length > 1 && settings.readPreference !== 'primary')
     add('note', 'the primary is read: no secondary can be used at the moment', 'rs.status()')

@@ -22,7 +22,7 @@ import {
   readSnapshotTime,
   readWindow,
 } from './read-moment.ts'
-import { orderOf } from './read-order.ts'
+import { isCapped, orderOf } from './read-order.ts'
 import { oplogFilter } from './selection.ts'
 import type { MongoSettings } from './settings.ts'
 
@@ -99,7 +99,11 @@ export class Dump {
     const isMeasured = settings.consistency === 'auto' && facts.topology === 'replica set'
     const size = isMeasured ? await readSize(connection, databases, this.#signal) : 0
     const window = isMeasured ? await readWindow(connection) : 0
-    this.#consistency = chooseMode(settings.consistency, facts, size, window)
+    this.#consistency = chooseMode(settings.consistency, facts, {
+      sizeBytes: size,
+      windowSeconds: window,
+      hasCapped: this.#catalog.some(isCapped),
+    })
     if (this.#consistency.mode === 'none') return this.#warnAboutFiles()
     const first = this.#catalog.map(dataNamespace).find((place) => place !== undefined)
     if (this.#consistency.mode === 'oplog' || first === undefined) {

@@ -26,6 +26,16 @@ const DEFAULT_WINDOW_S = 300
 const SHARE_OF_WINDOW = 0.5
 
 const oldestSnapshotReads = [5, 0] as const
+/** MongoDB manual, "Read Concern snapshot". */
+const oldestCappedSnapshotReads = [8, 0] as const
+
+/** What decides between the modes that are possible. */
+export interface ModeConditions {
+  /** Of documents; undefined when the server does not say. */
+  readonly sizeBytes: number | undefined
+  readonly windowSeconds: number
+  readonly hasCapped: boolean
+}
 
 /**
  * What is asked for, or the best that is possible.
@@ -34,8 +44,7 @@ const oldestSnapshotReads = [5, 0] as const
 export function chooseMode(
   asked: Consistency,
   facts: MemberFacts,
-  sizeBytes: number | undefined,
-  windowSeconds: number,
+  { sizeBytes, windowSeconds, hasCapped }: ModeConditions,
 ): ChosenMode {
   const refuse = (why: string): HoldfastError =>
     new HoldfastError('HF_SOURCE_UNSUPPORTED', `consistency: ${asked} is not possible: ${why}`, {
@@ -54,6 +63,8 @@ export function chooseMode(
   }
   if (asked === 'oplog') return { mode: 'oplog', reason: 'the configuration asks for it' }
   if (!canRead) return { mode: 'oplog', reason: `${productName(facts)} has no snapshot reads outside of transactions` }
+  if (hasCapped && !isAtLeast(facts.version, ...oldestCappedSnapshotReads))
+    return { mode: 'oplog', reason: `${productName(facts)} has no snapshot reads of capped collections` }
   if (sizeBytes === undefined) return { mode: 'oplog', reason: 'the server does not say how much there is to read' }
   const most = windowSeconds * SHARE_OF_WINDOW * ASSUMED_RATE
   const fits = sizeBytes <= most
@@ -183,8 +194,15 @@ export async function readSnapshotTime(
   }
 }
 
-/** Whether a member no longer, or not yet, has a moment. */
+/** Whether a member no longer, or not yet, has a moment, or reads this collection at no moment but now. */
 export function isLostMoment(error: unknown): boolean {
   const code = codeOf(error)
-  return code === Code.snapshotTooOld || code === Code.snapshotUnavailable
+  return code !== undefined && lostMoment.has(code)
 }
+
+const lostMoment: ReadonlySet<number> = new Set([
+  Code.snapshotTooOld,
+  Code.snapshotUnavailable,
+  Code.invalidOptions,
+  Code.illegalOperation,
+])

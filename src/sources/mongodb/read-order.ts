@@ -29,7 +29,7 @@ export async function orderOf(
   namespace: Namespace,
   signal?: AbortSignal,
 ): Promise<ReadOrder> {
-  if (field(entry.options, 'capped')?.bytes[0] === 1) return 'natural'
+  if (isCapped(entry)) return 'natural'
   const isClustered = entry.type === 'timeseries' || field(entry.options, 'clusteredIndex') !== undefined
   if (isClustered) return 'id'
   if (!entry.indexes.some(isOfId)) return 'natural'
@@ -40,6 +40,8 @@ export async function orderOf(
   if (id === undefined || growing.has(id.type)) return 'id'
   return (await sizeOf(connection, namespace)) > LARGE_BYTES ? 'natural' : 'id'
 }
+
+export const isCapped = ({ options }: CollectionEntry): boolean => field(options, 'capped')?.bytes[0] === 1
 
 function isOfId(index: Buffer): boolean {
   const key = documentOf(field(index, 'key'))

@@ -8,6 +8,8 @@ export const Code = {
   cursorNotFound: 43,
   namespaceExists: 48,
   commandNotFound: 59,
+  invalidOptions: 72,
+  illegalOperation: 20,
   indexNotFound: 27,
   queryPlanKilled: 175,
   cursorKilled: 237,

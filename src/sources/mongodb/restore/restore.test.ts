@@ -184,6 +184,37 @@ test('what was written while collections were read is worked in from the oplog',
   expect((restored as { indexes: string[] }).indexes.join()).toContain('late')
 })
 
+test('of transactions that end while collections are read, what was committed counts, and nothing else', async () => {
+  await using source = await startMongoStage({ replicaSet: 'rs0' })
+  await using target = await startMongoStage()
+  const a = source.client.db('shop').collection<{ _id: number; text?: string }>('a')
+  await a.insertMany(numbered(3000))
+  const [committed, aborted, open] = [0, 1, 2].map(() => source.client.startSession())
+  for (const [i, session] of [committed!, aborted!, open!].entries()) {
+    session.startTransaction()
+    await a.insertOne({ _id: 5000 + i }, { session })
+    await a.updateOne({ _id: i }, { $set: { text: 'changed' } }, { session })
+  }
+  source.server.faults.add({
+    command: 'getMore',
+    collection: 'a',
+    times: 1,
+    run: async () => {
+      await committed!.commitTransaction()
+      await aborted!.abortTransaction()
+    },
+  })
+  const taken = await takeBackup(mongoSource({ url: source.server.url, consistency: 'oplog' }))
+  await open!.abortTransaction()
+  const notes = restoreNotes()
+  await (await planInto(taken, target)).execute(notes)
+  expect(notes.errors).toEqual([])
+  const restored = target.client.db('shop').collection<{ _id: number; text?: string }>('a')
+  expect(await restored.find({ _id: { $gte: 5000 } }).toArray()).toEqual([{ _id: 5000 }])
+  const changed = await restored.find({ text: 'changed' }).toArray()
+  expect(changed.map(({ _id }) => _id)).toEqual([0])
+})
+
 test('what the server leaves out or refuses is reported by name', async () => {
   await using source = await startMongoStage()
   await using target = await startMongoStage()

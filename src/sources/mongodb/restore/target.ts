@@ -7,7 +7,7 @@ import type { MongoEndpoint } from '../endpoint.ts'
 import type { MongoManifest } from '../manifest.ts'
 import { type MemberFacts, productName, readMember, versionNumbers } from '../member.ts'
 import { namespaceText } from '../names.ts'
-import { codeOf } from '../server-error.ts'
+import { Code, codeOf } from '../server-error.ts'
 import type { MongoTls } from '../settings.ts'
 import { type KnownAccounts, readAccounts } from './users.ts'
 
@@ -48,8 +48,14 @@ export async function readTarget(
 
 async function countOf(connection: MongoConnection, { database, collection, type }: CollectionEntry): Promise<number> {
   if (type === 'view') return 0
-  const { n } = await connection.command(database, { count: collection, limit: 1 })
-  return numberOf(n) ?? 0
+  try {
+    const { n } = await connection.command(database, { count: collection, limit: 1 })
+    return numberOf(n) ?? 0
+  } catch (error) {
+    // Who may restore need not be one who may read: it may have some.
+    if (codeOf(error) === Code.unauthorized) return 1
+    throw error
+  }
 }
 
 async function readFree(connection: MongoConnection): Promise<number | undefined> {
