@@ -21,9 +21,12 @@ export function blockBytesFor(clusterBytes: number): number {
 /** Folders whose files are written in place, page by page: relations and the logs of transaction states. */
 const pagedFolders = /^(base|global|pg_tblspc|pg_xact|pg_multixact|pg_commit_ts|pg_subtrans|pg_serial)\//
 
+/** Whether a path lies in a folder of files with pages. */
+export const isPaged = (path: ByteString): boolean => pagedFolders.test(path)
+
 /** How the file at `path` of a data directory is cut. */
 export function cutRuleFor(path: ByteString, blockBytes: number): CutRule {
-  if (pagedFolders.test(path)) return { kind: 'blocks', blockBytes }
+  if (isPaged(path)) return { kind: 'blocks', blockBytes }
   if (isWal(path)) return { kind: 'blocks', blockBytes: WAL_BLOCK_BYTES }
   return { kind: 'content' }
 }

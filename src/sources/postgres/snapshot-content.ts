@@ -6,6 +6,8 @@ import { fileContent, findDumpSource } from '../../engine/restore/dump/dump-snap
 import { resolveFolder } from '../../engine/restore/index.ts'
 import { isHoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
+import { CONTROL_FILE } from './control-file.ts'
+import { isPaged } from './data-layout.ts'
 
 /** Of what is read whole: labels, configuration files. */
 const MAX_WHOLE_BYTES = 16 * 1024 * 1024
@@ -66,7 +68,10 @@ export async function beginningOf(
 
 /** What is in a data directory, by path within it. */
 export interface DataTree {
-  readonly files: ReadonlyMap<ByteString, Node>
+  /** Sizes of all files. */
+  readonly files: ReadonlyMap<ByteString, number>
+  /** Files that can be read from here: all but those with pages, whose lists of blobs would take as much memory as there is data. */
+  readonly readable: ReadonlyMap<ByteString, Node>
   readonly folders: ReadonlySet<ByteString>
   /** Neither files nor folders: links, devices. */
   readonly others: readonly ByteString[]
@@ -74,16 +79,19 @@ export interface DataTree {
 
 /** Lists the data directory with the tree `data`. @throws HoldfastError whatever reading trees throws */
 export async function listDataTree(repository: Repository, data: Id, signal?: AbortSignal): Promise<DataTree> {
-  const files = new Map<ByteString, Node>()
+  const files = new Map<ByteString, number>()
+  const readable = new Map<ByteString, Node>()
   const folders = new Set<ByteString>()
   const others: ByteString[] = []
   const onNode = ({ path, node }: { readonly path: ByteString; readonly node: Node }): boolean => {
     const name = path.slice(1)
-    if (node.type === 'file') files.set(name, node)
-    else if (node.type === 'dir') folders.add(name)
+    if (node.type === 'file') {
+      files.set(name, Number(node.size))
+      if (!isPaged(name) || name === CONTROL_FILE) readable.set(name, node)
+    } else if (node.type === 'dir') folders.add(name)
     else others.push(name)
     return true
   }
   await walkSnapshot(repository, data, { onNode }, signal)
-  return { files, folders, others }
+  return { files, readable, folders, others }
 }

@@ -108,12 +108,12 @@ function checkSameBackup({ systemId, walRanges }: ServerManifest, { server, star
 
 function* fileFaults({ tree, listed }: SnapshotContent): Generator<Fault> {
   for (const [path, { sizeBytes }] of listed.files) {
-    const node = tree.files.get(path)
+    const found = tree.files.get(path)
     const item = byteStringToText(path)
-    if (node === undefined) {
+    if (found === undefined) {
       if (!signals.has(path)) yield { item, what: 'it is missing' }
-    } else if (!isExpectedSize(path, Number(node.size), sizeBytes))
-      yield { item, what: `it has ${node.size} bytes, and the server sent ${sizeBytes}` }
+    } else if (!isExpectedSize(path, found, sizeBytes))
+      yield { item, what: `it has ${found} bytes, and the server sent ${sizeBytes}` }
   }
   for (const path of tree.files.keys())
     if (!listed.files.has(path) && !isWal(path) && path !== SERVER_MANIFEST)
@@ -164,7 +164,7 @@ async function checkLog({ repository, tree, signal }: SnapshotContent, manifest:
   if (start.timeline !== end.timeline)
     throw damaged(`it goes from timeline ${start.timeline} to ${end.timeline}, which no base backup does`)
   const open = (name: string): AsyncIterable<Uint8Array> | undefined => {
-    const node = tree.files.get(`pg_wal/${name}`)
+    const node = tree.readable.get(`pg_wal/${name}`)
     return node && fileContent(repository, node, signal)
   }
   const [from, to] = [positionOf(start.lsn), positionOf(end.lsn)]
@@ -185,11 +185,11 @@ async function sealed({ repository, tree, listed, signal }: SnapshotContent, pat
 
 async function whole(
   repository: Repository,
-  { files }: DataTree,
+  { readable }: DataTree,
   path: ByteString,
   signal: AbortSignal | undefined,
 ): Promise<Buffer> {
-  const node: Node | undefined = files.get(path)
+  const node: Node | undefined = readable.get(path)
   if (node === undefined) throw damaged(`${path} is missing`)
   if (Number(node.size) > MAX_SERVER_MANIFEST_BYTES) throw damaged(`${path} has the impossible size ${node.size}`)
   return await beginningOf(repository, node, MAX_SERVER_MANIFEST_BYTES, signal)
