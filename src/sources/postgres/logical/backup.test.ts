@@ -140,6 +140,24 @@ describe.skipIf(lacks('postgres15', 'restic'))('a logical backup', () => {
     expect(rowsOf('big')).toBe(100_000)
   })
 
+  test('of a standby is one of what has come there', async () => {
+    await using primary = await startPostgres({ version: 15 })
+    await fill(primary, 'shop', lines(500))
+    const dataDirectory = `${primary.socketDirectory}/standby`
+    const { status, stderr } = run(`${BIN}/pg_basebackup`, ['-D', dataDirectory, '-R', '-c', 'fast', '-d', primary.url])
+    expect(status, stderr).toBe(0)
+    await using standby = await startPostgres({ version: 15, dataDirectory })
+    const repository = await memoryRepository()
+    const source = sourceOf({ url: standby.url.replace(/postgres$/, 'shop') }, { mode: 'logical' })
+    expect(await source.examine()).toMatchObject([
+      { severity: 'warning', what: expect.stringContaining('hot_standby_feedback') },
+    ])
+    const { result } = await backUp(source, repository)
+    const manifest = (await loadLogicalManifest(repository, rootOf(result.snapshot!), 'shop'))!
+    expect(manifest.server.isStandby).toBe(true)
+    expect(manifest.databases[0]!.tables).toMatchObject([{ name: 'big', rows: 500 }])
+  })
+
   test('of several databases, of which some tables or schemas are wanted', async () => {
     await using server = await startPostgres({ version: 15 })
     const some = (name: string): readonly string[] => [
@@ -240,6 +258,26 @@ describe.skipIf(lacks('postgres15'))('a logical backup that cannot be made leave
     expect(await snapshots(repository)).toBe(0)
     const source = sourceOf({ url }, { mode: 'logical' })
     expect((await backUp(source, repository)).result.errors).toBe(0)
+  })
+
+  test('it is interrupted, and leaves no session behind', async () => {
+    await using server = await startPostgres({ version: 15 })
+    const url = await fill(server, 'shop', lines(60_000))
+    const repository = await memoryRepository()
+    const interruption = new AbortController()
+    const slow = new pg.Client({ connectionString: url })
+    await slow.connect()
+    await slow.query('BEGIN; LOCK TABLE big')
+    const running = backUp(sourceOf({ url }, { mode: 'logical' }), repository, { signal: interruption.signal })
+    running.catch(() => undefined)
+    const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'holdfast'`
+    while ((await server.sql(waiting)).length === 0) await delay(20)
+    interruption.abort(new Error('stop'))
+    await expect(running).rejects.toThrow()
+    expect(await snapshots(repository)).toBe(0)
+    await slow.end()
+    const left = `SELECT FROM pg_stat_activity WHERE application_name = 'holdfast'`
+    while ((await server.sql(left)).length > 0) await delay(20)
   })
 
   test('the password, the rights, and rows that are hidden', async () => {

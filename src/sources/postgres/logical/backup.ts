@@ -11,12 +11,12 @@ import type { Endpoint } from '../endpoint.ts'
 import { manifestPath } from '../manifest.ts'
 import { requireTables } from '../requirements.ts'
 import type { LogicalSettings } from '../settings.ts'
+import { chosenDatabases } from './chosen-databases.ts'
 import { type ClientProgram, clientProgram, connectionEnvironment, RunningProgram } from './client-programs.ts'
 import { CopySession } from './copy-session.ts'
 import { dumpDatabase } from './dump-database.ts'
 import { DUMP_AVERAGE_BYTES, DumpFiles } from './dump-files.ts'
 import { type DatabaseRecord, type LogicalManifest, loadLogicalManifest } from './manifest.ts'
-import { matches } from './names.ts'
 import { refuseTransactionPooler } from './snapshot-session.ts'
 
 export interface LogicalBackup {
@@ -103,8 +103,8 @@ export async function backupLogically(backup: LogicalBackup, job: BackupJob): Pr
   return { result, type: 'full', reason, point: pointOf(manifest!) }
 }
 
-/** Of the last database that was dumped: what was committed before it began is in the snapshot. */
-const pointOf = ({ databases }: LogicalManifest): string => databases.at(-1)!.lsn
+/** Of the database that was dumped first: what was committed before is in the snapshot. */
+const pointOf = ({ databases }: LogicalManifest): string => databases[0]!.lsn
 
 async function readServer(
   { source, endpoint, password, settings }: LogicalBackup,
@@ -120,18 +120,7 @@ async function readServer(
     throw new HoldfastError('HF_SOURCE_UNSUPPORTED', `${session.place.server} is of version ${row.version}`, {
       hint: `logical backups need PostgreSQL ${OLDEST_MAJOR} or newer`,
     })
-  const all = await session.rows(
-    'SELECT datname AS name FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1',
-  )
-  const patterns = settings.databases
-  const databases =
-    patterns.length === 0
-      ? [endpoint.database]
-      : all.map(({ name }) => name!).filter((name) => patterns.some((pattern) => isDatabase(pattern, name)))
-  if (databases.length === 0)
-    throw new HoldfastError('HF_REQUIRED_MISSING', `source ${source} has no database ${patterns.join(', ')}`, {
-      hint: `there are ${all.map(({ name }) => name).join(', ')}`,
-    })
+  const databases = await chosenDatabases(session, source, settings.databases)
   const roles = await session.rows(`SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1`)
   return {
     server: {
@@ -145,10 +134,6 @@ async function readServer(
     mayReadPasswords: row.passwords === 't',
   }
 }
-
-/** A database's name may have dots. */
-const isDatabase = (pattern: string, name: string): boolean =>
-  matches(pattern.replaceAll('.', '?'), name.replaceAll('.', '?'))
 
 /** Managed servers keep it to themselves. */
 async function readSystemId(session: CopySession): Promise<string | undefined> {

@@ -7,7 +7,7 @@ import { HoldfastError } from '../../../lib/errors.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { PROGRAMS_VARIABLE, programFolders } from '../server-programs.ts'
 
-export type ClientProgramName = 'pg_dump' | 'pg_dumpall' | 'pg_restore'
+export type ClientProgramName = 'pg_amcheck' | 'pg_dump' | 'pg_dumpall' | 'pg_restore'
 
 /** A program that comes with PostgreSQL. */
 export interface ClientProgram {

@@ -68,15 +68,18 @@ export async function dumpDatabase(dump: DatabaseDump): Promise<DatabaseRecord> 
 async function holdSnapshot(coordinator: CopySession, { settings, majorVersion }: DatabaseDump): Promise<TextRow> {
   await writePlainly(coordinator, majorVersion)
   const tables = await listTables(coordinator, settings)
+  // Asked before: what is committed between the two is in the snapshot, and not before the position.
+  const { lsn } = await coordinator.row(`
+    SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                ELSE pg_catalog.pg_current_wal_lsn() END::text AS lsn`)
   await coordinator.rows('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
   await lockTables(coordinator, tables, { timeoutMs: settings.lockTimeoutMs })
-  return await coordinator.row(`
+  const facts = await coordinator.row(`
     SELECT pg_catalog.pg_export_snapshot() AS snapshot,
-           CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
-                ELSE pg_catalog.pg_current_wal_lsn() END::text AS lsn,
            pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
            pg_catalog.current_setting('lc_monetary') AS money_locale
       FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`)
+  return { ...facts, lsn }
 }
 
 async function readExtensions(session: CopySession): Promise<DatabaseRecord['extensions']> {

@@ -57,7 +57,7 @@ export interface DatabaseRecord {
   readonly name: string
   /** What was exported: all connections that read it saw the same. */
   readonly snapshot: string
-  /** Position of the log when the snapshot was taken; on a standby, up to which it had been replayed. */
+  /** Position of the log just before the snapshot was taken; on a standby, up to which it had been replayed. */
   readonly lsn: string
   readonly encoding: string
   readonly collate: string

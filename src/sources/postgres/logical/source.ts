@@ -1,12 +1,23 @@
 import { formatSize } from '../../../lib/sizes.ts'
 import type { SourceProof } from '../../proof.ts'
 import type { PlannedRestore, RestoreJob } from '../../restore.ts'
-import type { BackupJob, Source, SourceBackup, SourceFacts, SourceProblem, SourceServices } from '../../source.ts'
+import type {
+  BackupJob,
+  Source,
+  SourceBackup,
+  SourceCheckJob,
+  SourceFacts,
+  SourceProblem,
+  SourceServices,
+} from '../../source.ts'
+import { checkLive } from '../check/live-check.ts'
 import { knownSize, readClusterFacts } from '../cluster-facts.ts'
 import { SqlSession } from '../connection.ts'
 import type { LogicalSettings, PostgresSettings } from '../settings.ts'
 import { backupLogically } from './backup.ts'
+import { chosenDatabases } from './chosen-databases.ts'
 import { clientProgram } from './client-programs.ts'
+import type { CopySession } from './copy-session.ts'
 import { examineLogically } from './doctor.ts'
 import { logicalProof } from './proof.ts'
 import { planLogicalRestore } from './restore.ts'
@@ -72,6 +83,12 @@ export class LogicalSource implements Source {
       jobs: this.#logical.jobs,
     }
     return await planLogicalRestore(place, job)
+  }
+
+  async check(job: SourceCheckJob): Promise<void> {
+    const databases = (session: CopySession): Promise<readonly string[]> =>
+      chosenDatabases(session, this.name, this.#logical.databases)
+    await checkLive({ endpoint: this.#settings.endpoint, password: await this.#password(), databases }, job)
   }
 
   async #password(): Promise<string | undefined> {

@@ -27,7 +27,7 @@ export async function checkLogicalStructure(configured: string, job: ProofJob): 
   await checks.check('manifest of the snapshot', async () => {
     snapshot = await LogicalSnapshot.open(job.repository, job.snapshot, configured, job.signal)
     const { server, databases } = snapshot.manifest
-    const point = `point=${databases.at(-1)?.lsn}`
+    const point = `point=${databases[0]?.lsn}`
     if (!job.snapshot.tags.includes(point))
       throw new Error(`the snapshot is not tagged ${point}: is it of another backup?`)
     return `PostgreSQL ${server.version}, ${databases.map(({ name }) => name).join(', ')}`
