@@ -5,12 +5,14 @@ import type {
   BackupJob,
   Source,
   SourceBackup,
+  SourceCheckJob,
   SourceFacts,
   SourceKind,
   SourceProblem,
   SourceServices,
 } from '../source.ts'
 import { backupCluster } from './backup.ts'
+import { checkLive } from './check/live-check.ts'
 import { knownSize, readClusterFacts, readClusterIdentity } from './cluster-facts.ts'
 import { SqlSession } from './connection.ts'
 import { examineCluster } from './doctor.ts'
@@ -88,6 +90,10 @@ class PostgresSource implements Source {
 
   async planRestore(job: RestoreJob): Promise<PlannedRestore> {
     return await planClusterRestore(this.name, job)
+  }
+
+  async check(job: SourceCheckJob): Promise<void> {
+    await checkLive({ endpoint: this.#settings.endpoint, password: await this.#password(), databases: 'all' }, job)
   }
 
   async #password(): Promise<string | undefined> {
