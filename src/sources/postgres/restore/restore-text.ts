@@ -56,7 +56,7 @@ function afterwards({
   const control = programs === undefined ? 'pg_ctl' : `${programs.folder}/pg_ctl`
   const user = process.getuid?.() === 0 && owner !== undefined ? ' as the owner of the files' : ''
   const lines = [
-    `start it${user} with PostgreSQL ${majorVersion}: ${control} -D ${path} -l ${path}/server.log start`,
+    `start it${user} with PostgreSQL ${majorVersion}: ${shellWord(control)} -D ${shellWord(path)} -l ${shellWord(`${path}.log`)} start`,
     'it is ready when recovery has come to its end, which its log says; until then keep backup_label where it is',
   ]
   if (!configuration.has('postgresql.conf'))
@@ -79,3 +79,7 @@ function afterwards({
 }
 
 const count = (n: number, one: string, many: string): string => `${n.toLocaleString('en')} ${n === 1 ? one : many}`
+
+/** A word for a shell, in quotes only where it needs them. */
+const shellWord = (word: string): string =>
+  /^[\w./:@%+,=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`

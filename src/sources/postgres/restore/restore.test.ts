@@ -275,6 +275,8 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
     })
     const { plan: archiving } = await planClusterRestore('shop', restoreJob(repository, configured, fresh))
     expect(archiving.afterwards.join('\n')).toContain('set archive_mode = off')
+    const { plan: odd } = await planClusterRestore('shop', restoreJob(repository, snapshot, `${fresh} isn't`))
+    expect(odd.afterwards.join('\n')).toContain(`-D '${fresh} isn'\\''t' -l `)
     const elsewhere = await altered(repository, snapshot, { '/shop/data/postgresql.conf': removed })
     const { plan: bare } = await planClusterRestore('shop', restoreJob(repository, elsewhere, fresh))
     expect(bare.afterwards[0]).toContain('lay outside of the data directory')
