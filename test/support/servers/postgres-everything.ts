@@ -3,7 +3,7 @@
  * on PostgreSQL 13 and later, as a superuser, in an empty database whose encoding is UTF-8.
  */
 export const everything: readonly string[] = [
-  `CREATE ROLE reader NOLOGIN`,
+  `DO $$ BEGIN CREATE ROLE reader NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
   `CREATE SCHEMA "Odd Schema"`,
   `CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s "fine"')`,
   `CREATE DOMAIN percent AS numeric CHECK (VALUE BETWEEN 0 AND 100)`,

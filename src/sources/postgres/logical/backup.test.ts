@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { type PostgresServer, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
 import { everything, everythingExtended } from '../../../../test/support/servers/postgres-everything.ts'
@@ -118,9 +118,14 @@ describe.each<PostgresVersion>([15, 18])('a logical backup of PostgreSQL %i', (v
 })
 
 describe.skipIf(lacks('postgres15', 'restic'))('a logical backup', () => {
+  let server: PostgresServer
+  beforeAll(async () => {
+    server = await startPostgres({ version: 15 })
+  })
+  afterAll(() => server.stop())
+
   test('under live writes is of one instant, in which nothing is missing that was committed before', async () => {
-    await using server = await startPostgres({ version: 15 })
-    const url = await fill(server, 'shop', [
+    const url = await fill(server, 'live', [
       ...lines(100_000),
       'CREATE TABLE a (n int)',
       'CREATE TABLE z (n int)',
@@ -141,14 +146,13 @@ describe.skipIf(lacks('postgres15', 'restic'))('a logical backup', () => {
   })
 
   test('of a standby is one of what has come there', async () => {
-    await using primary = await startPostgres({ version: 15 })
-    await fill(primary, 'shop', lines(500))
-    const dataDirectory = `${primary.socketDirectory}/standby`
-    const { status, stderr } = run(`${BIN}/pg_basebackup`, ['-D', dataDirectory, '-R', '-c', 'fast', '-d', primary.url])
+    await fill(server, 'copied', lines(500))
+    const dataDirectory = `${server.socketDirectory}/standby`
+    const { status, stderr } = run(`${BIN}/pg_basebackup`, ['-D', dataDirectory, '-R', '-c', 'fast', '-d', server.url])
     expect(status, stderr).toBe(0)
     await using standby = await startPostgres({ version: 15, dataDirectory })
     const repository = await memoryRepository()
-    const source = sourceOf({ url: standby.url.replace(/postgres$/, 'shop') }, { mode: 'logical' })
+    const source = sourceOf({ url: standby.url.replace(/postgres$/, 'copied') }, { mode: 'logical' })
     expect(await source.examine()).toMatchObject([
       { severity: 'warning', what: expect.stringContaining('hot_standby_feedback') },
     ])
@@ -159,7 +163,6 @@ describe.skipIf(lacks('postgres15', 'restic'))('a logical backup', () => {
   })
 
   test('of several databases, of which some tables or schemas are wanted', async () => {
-    await using server = await startPostgres({ version: 15 })
     const some = (name: string): readonly string[] => [
       `CREATE SCHEMA "${name}"`,
       `CREATE TABLE "${name}".kept AS SELECT 1 AS a`,
@@ -193,24 +196,22 @@ describe.skipIf(lacks('postgres15', 'restic'))('a logical backup', () => {
 
   test.each(['custom', 'plain'])('in format %s is one file that PostgreSQL restores', async (format) => {
     using scratch = scratchFolder()
-    await using server = await startPostgres({ version: 15 })
-    const url = await fill(server, 'shop', everything)
+    const url = await fill(server, format, everything)
     const repository = await newRepository(scratch.join('repository'))
     await backUp(sourceOf({ url }, { mode: 'logical', format }), repository)
     const folder = restored(scratch.join('repository'), scratch.join('out'))
-    await server.sql('CREATE DATABASE back')
-    const back = server.url.replace(/postgres$/, 'back')
+    await server.sql(`CREATE DATABASE ${format}_back`)
+    const back = server.url.replace(/postgres$/, `${format}_back`)
     const { status, stderr } =
       format === 'custom'
-        ? run(`${BIN}/pg_restore`, ['--exit-on-error', '--dbname', back, `${folder}/shop.dump`])
-        : run(`${BIN}/psql`, ['-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', `${folder}/shop.sql`, back])
+        ? run(`${BIN}/pg_restore`, ['--exit-on-error', '--dbname', back, `${folder}/custom.dump`])
+        : run(`${BIN}/psql`, ['-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', `${folder}/plain.sql`, back])
     expect(status, stderr).toBe(0)
     expect(scriptOf(back)).toBe(scriptOf(url))
   })
 
   test('keeps of the tables of an extension what its users have added', async () => {
-    await using server = await startPostgres({ version: 15 })
-    const url = await fill(server, 'shop', [
+    const url = await fill(server, 'extended', [
       'CREATE EXTENSION hstore',
       'CREATE TABLE conf (id int, builtin bool)',
       'INSERT INTO conf VALUES (1, true), (2, false), (3, false)',
@@ -226,11 +227,16 @@ describe.skipIf(lacks('postgres15', 'restic'))('a logical backup', () => {
 })
 
 describe.skipIf(lacks('postgres15'))('a logical backup that cannot be made leaves no snapshot and says why:', () => {
+  let server: PostgresServer
+  beforeAll(async () => {
+    server = await startPostgres({ version: 15, hba: ['host all backup 127.0.0.1/32 scram-sha-256'] })
+  })
+  afterAll(() => server.stop())
+
   const snapshots = async (repository: Repository): Promise<number> => (await repository.list('snapshot')).length
 
   test('somebody changes a table', async () => {
-    await using server = await startPostgres({ version: 15 })
-    const url = await fill(server, 'shop', lines(10))
+    const url = await fill(server, 'changed', lines(10))
     const repository = await memoryRepository()
     const other = new pg.Client({ connectionString: url })
     await other.connect()
@@ -249,8 +255,7 @@ describe.skipIf(lacks('postgres15'))('a logical backup that cannot be made leave
   })
 
   test('the connection is cut while rows come, and the next run has what was read', async () => {
-    await using server = await startPostgres({ version: 15 })
-    const url = await fill(server, 'shop', lines(60_000))
+    const url = await fill(server, 'cut', lines(60_000))
     const repository = await memoryRepository()
     await using proxy = await cuttingProxy(server.port, 3_000_000)
     const cut = sourceOf({ url: url.replace(`:${server.port}`, `:${proxy.port}`) }, { mode: 'logical' })
@@ -261,8 +266,7 @@ describe.skipIf(lacks('postgres15'))('a logical backup that cannot be made leave
   })
 
   test('it is interrupted, and leaves no session behind', async () => {
-    await using server = await startPostgres({ version: 15 })
-    const url = await fill(server, 'shop', lines(60_000))
+    const url = await fill(server, 'interrupted', lines(60_000))
     const repository = await memoryRepository()
     const interruption = new AbortController()
     const slow = new pg.Client({ connectionString: url })
@@ -281,10 +285,6 @@ describe.skipIf(lacks('postgres15'))('a logical backup that cannot be made leave
   })
 
   test('the password, the rights, and rows that are hidden', async () => {
-    await using server = await startPostgres({
-      version: 15,
-      hba: ['host all backup 127.0.0.1/32 scram-sha-256'],
-    })
     const url = await fill(server, 'shop', [
       ...lines(10),
       'CREATE TABLE secret (owner text)',
@@ -324,8 +324,7 @@ describe.skipIf(lacks('postgres15'))('a logical backup that cannot be made leave
   })
 
   test('a pooler hands out sessions by the transaction', async () => {
-    await using server = await startPostgres({ version: 15 })
-    const url = await fill(server, 'shop', lines(10))
+    const url = await fill(server, 'secured', lines(10))
     await using pooler = await startTransactionPooler(server.port)
     const pooled = `${url.replace(`:${server.port}`, `:${pooler.port}`)}?sslmode=disable`
     const source = sourceOf({ url: pooled }, { mode: 'logical' })
@@ -339,13 +338,9 @@ describe.skipIf(lacks('postgres15'))('a logical backup that cannot be made leave
 
   test('the server is another one than before', async () => {
     const repository = await memoryRepository()
-    let parent: StoredSnapshot
-    {
-      await using server = await startPostgres({ version: 15 })
-      parent = (await backUp(sourceOf(server, { mode: 'logical' }), repository)).result.snapshot!
-    }
-    await using server = await startPostgres({ version: 15 })
-    await expect(backUp(sourceOf(server, { mode: 'logical' }), repository, { parent })).rejects.toMatchObject({
+    const parent = (await backUp(sourceOf(server, { mode: 'logical' }), repository)).result.snapshot!
+    await using other = await startPostgres({ version: 15 })
+    await expect(backUp(sourceOf(other, { mode: 'logical' }), repository, { parent })).rejects.toMatchObject({
       code: 'HF_SOURCE_CHANGED',
     })
   })

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import pg from 'pg'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { type PostgresServer, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
 import { everythingExtended as everything } from '../../../../test/support/servers/postgres-everything.ts'
@@ -63,8 +63,13 @@ function scriptOf(url: string): string {
 }
 
 describe.skipIf(lacks('postgres15'))('a logical snapshot of PostgreSQL 15', () => {
+  let server: PostgresServer
+  beforeAll(async () => {
+    server = await startPostgres({ version: 15, hba: ['host all poor 127.0.0.1/32 trust'] })
+  })
+  afterAll(() => server.stop())
+
   test('goes into a new database of another server, which is the same then', async () => {
-    await using server = await startPostgres({ version: 15 })
     await using other = await startPostgres({ version: 15 })
     const made = await snapshotOf(server, 'Odd shop', everything)
     const target = { kind: 'server', url: other.url.replace(/postgres$/, '') } as const
@@ -114,7 +119,6 @@ describe.skipIf(lacks('postgres15'))('a logical snapshot of PostgreSQL 15', () =
   })
 
   test('gives one table back beside the one that is there, whole with its indexes and sequences', async () => {
-    await using server = await startPostgres({ version: 15 })
     const made = await snapshotOf(server, 'shop', everything)
     const url = urlOf(server, 'shop')
     await query(url, 'DELETE FROM orders', 'DELETE FROM event', 'DROP TABLE "Odd Schema"."Odd ""table""/..%"')
@@ -158,41 +162,38 @@ describe.skipIf(lacks('postgres15'))('a logical snapshot of PostgreSQL 15', () =
   })
 
   test('in format custom goes into a database that is there and empty', async () => {
-    await using server = await startPostgres({ version: 15 })
-    const made = await snapshotOf(server, 'shop', everything, { format: 'custom' })
-    await server.sql('CREATE DATABASE back')
-    const planned = await made.source.planRestore!(jobOf(made, { kind: 'server', url: urlOf(server, 'back') }))
-    expect(planned.plan.steps).toEqual([expect.stringContaining('into the empty database back')])
+    const made = await snapshotOf(server, 'custom', everything, { format: 'custom' })
+    await server.sql('CREATE DATABASE "custom back"')
+    const planned = await made.source.planRestore!(jobOf(made, { kind: 'server', url: urlOf(server, 'custom back') }))
+    expect(planned.plan.steps).toEqual([expect.stringContaining('into the empty database custom back')])
     await planned.execute(silent)
-    expect(scriptOf(urlOf(server, 'back'))).toBe(scriptOf(urlOf(server, 'shop')))
+    expect(scriptOf(urlOf(server, 'custom back'))).toBe(scriptOf(urlOf(server, 'custom')))
   })
 
   test('goes to a directory, from which pg_restore restores', async () => {
     using scratch = scratchFolder()
-    await using server = await startPostgres({ version: 15 })
-    const made = await snapshotOf(server, 'shop', everything)
+    const made = await snapshotOf(server, 'files', everything)
     const target = { kind: 'directory', path: scratch.join('out') } as const
     const planned = await made.source.planRestore!(jobOf(made, target))
     expect((await planned.execute(silent)).errors).toBe(0)
     spawnSync('chmod', ['-R', 'a+rX', scratch.path])
-    await server.sql('CREATE DATABASE back')
+    await server.sql('CREATE DATABASE "files back"')
     const { status, stderr } = run(`${BIN}/pg_restore`, [
       '-j2',
       '--exit-on-error',
       '-d',
-      urlOf(server, 'back'),
-      scratch.join('out/shop'),
+      urlOf(server, 'files back'),
+      scratch.join('out/files'),
     ])
     expect(status, stderr).toBe(0)
-    expect(scriptOf(urlOf(server, 'back'))).toBe(scriptOf(urlOf(server, 'shop')))
+    expect(scriptOf(urlOf(server, 'files back'))).toBe(scriptOf(urlOf(server, 'files')))
     const again = await made.source.planRestore!(jobOf(made, target))
     expect(again.plan.problems).toMatchObject([{ severity: 'error' }])
     await expect(again.execute(silent)).rejects.toMatchObject({ code: 'HF_TARGET_INVALID' })
   })
 
   test('is not begun without what it needs, and leaves nothing behind when it fails', async () => {
-    await using server = await startPostgres({ version: 15, hba: ['host all poor 127.0.0.1/32 trust'] })
-    const made = await snapshotOf(server, 'shop', [
+    const made = await snapshotOf(server, 'lacking', [
       'CREATE TABLE a AS SELECT g AS n FROM generate_series(1, 10) g',
       'CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql IMMUTABLE AS $$ SELECT $1 % 2 = 1 $$',
       `CREATE EXTENSION hstore`,
@@ -207,7 +208,7 @@ describe.skipIf(lacks('postgres15'))('a logical snapshot of PostgreSQL 15', () =
       { what: 'poor may not create databases', remedy: expect.stringContaining('ALTER ROLE "poor" CREATEDB') },
     ])
     await query(
-      urlOf(server, 'shop'),
+      urlOf(server, 'lacking'),
       `UPDATE pg_extension SET extname = 'hstore' WHERE extname = 'gone'`,
       'DROP EXTENSION hstore',
     )
