@@ -14,6 +14,8 @@ export interface ConnectOptions {
   readonly password: string | undefined
   readonly tls?: MongoTls | undefined
   readonly readPreference?: ReadPreference
+  /** `backup` by default. */
+  readonly purpose?: ErrorPlace['purpose']
   /** Where the only connection goes, whatever the connection string says: one member of a replica set. */
   readonly member?: string
   /** How long to look for a server. */
@@ -40,18 +42,17 @@ export class MongoConnection implements AsyncDisposable {
   readonly #readPreference: ReadPreference
 
   private constructor(client: MongoClient, options: ConnectOptions) {
-    const { endpoint, member, readPreference = 'primary' } = options
+    const { endpoint, readPreference = 'primary' } = options
     this.#client = client
     this.#readPreference = readPreference
     this.endpoint = endpoint
-    this.place = { server: `MongoDB at ${member ?? endpoint.hosts}`, user: endpoint.user }
+    this.place = placeOf(options)
   }
 
   /** @throws HoldfastError HF_SOURCE_UNREACHABLE, HF_SOURCE_PERMISSION, HF_SOURCE_UNSUPPORTED for impossible parameters */
   static async open(options: ConnectOptions): Promise<MongoConnection> {
-    const { endpoint, member, signal } = options
+    const { signal } = options
     throwIfInterrupted(signal)
-    const place: ErrorPlace = { server: `MongoDB at ${member ?? endpoint.hosts}`, user: endpoint.user }
     let client: MongoClient | undefined
     const abort = (): void => void client?.close().catch(() => undefined)
     signal?.addEventListener('abort', abort, { once: true })
@@ -62,7 +63,7 @@ export class MongoConnection implements AsyncDisposable {
     } catch (error) {
       await client?.close()
       throwIfInterrupted(signal)
-      throw serverError(error, 'connections', place)
+      throw serverError(error, 'connections', placeOf(options))
     } finally {
       signal?.removeEventListener('abort', abort)
     }
@@ -81,12 +82,6 @@ export class MongoConnection implements AsyncDisposable {
     const { cursor } = await this.#run(database, command, options, true)
     if (Buffer.isBuffer(cursor)) return cursor
     throw new HoldfastError('HF_SOURCE_DAMAGED', `${this.place.server} answers without a cursor`)
-  }
-
-  /** A document within a reply as the bytes that came. */
-  async rawReply(database: string, command: Command, part: string): Promise<Buffer | undefined> {
-    const value = (await this.#run(database, command, {}, true))[part]
-    return Buffer.isBuffer(value) ? value : undefined
   }
 
   /** Commands that belong together, as those of a cursor. Ends with the block. */
@@ -123,6 +118,12 @@ export class MongoConnection implements AsyncDisposable {
     }
   }
 }
+
+const placeOf = ({ endpoint, member, purpose = 'backup' }: ConnectOptions): ErrorPlace => ({
+  server: `MongoDB at ${member ?? endpoint.hosts}`,
+  user: endpoint.user,
+  purpose,
+})
 
 /** The options of a connection string that hold for each member. */
 const keptForMember = [

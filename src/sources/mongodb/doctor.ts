@@ -9,7 +9,7 @@ import { bucketsOf, isSkippedDatabase, type Namespace, namespaceText } from './n
 import { chooseMode, edgeOfOplog, readSize, readWindow } from './read-moment.ts'
 import { isCapped } from './read-order.ts'
 import { namespaceFilter } from './selection.ts'
-import { backupGrant, backupUser, Code, codeOf } from './server-error.ts'
+import { Code, codeOf, grantFor } from './server-error.ts'
 import { readState, refuseResharding } from './server-state.ts'
 
 const OLDEST_MAJOR = 6
@@ -85,7 +85,7 @@ async function examineRights(
   add: Add,
 ): Promise<readonly CollectionEntry[]> {
   const { user } = connection.place
-  const remedy = user === undefined ? backupUser('backup') : backupGrant(user)
+  const remedy = grantFor(connection.place)
   const isIncluded = namespaceFilter(settings.include, settings.exclude)
   const catalog = await attempt(() => readCatalog(connection, { isIncluded }, signal))
   if (catalog === undefined) add('error', `${user ?? 'nobody'} may not list collections and indexes`, remedy)
@@ -120,7 +120,7 @@ async function examineConsistency(
     return
   }
   const { user } = connection.place
-  const grant = user === undefined ? backupUser('backup') : backupGrant(user)
+  const grant = grantFor(connection.place)
   const [oldest, newest] = await Promise.all(
     [1, -1].map((side) => attempt(() => edgeOfOplog(connection, side as 1 | -1, signal))),
   )

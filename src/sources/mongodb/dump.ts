@@ -82,7 +82,15 @@ export class Dump {
   async run(): Promise<void> {
     try {
       await this.#begin()
-      await forEachParallel(this.#catalog, this.#options.settings.jobs, (entry) => this.#dumpCollection(entry))
+      await forEachParallel(this.#catalog, this.#options.settings.jobs, async (entry) => {
+        try {
+          await this.#dumpCollection(entry)
+        } catch (error) {
+          // What is read beside it is of no use any more.
+          this.#failure.abort(error)
+          throw error
+        }
+      })
       await this.#finish()
     } catch (error) {
       this.#failure.abort(error)
@@ -146,12 +154,13 @@ export class Dump {
   }
 
   #startCapture(): void {
-    const { connection, clock, isSelected, writer } = this.#options
+    const { connection, clock, isSelected, settings, writer } = this.#options
     const oplog = new OplogCapture({
       connection,
       clock,
       ...this.#start!,
-      isSelected: oplogFilter(isSelected),
+      // Of what is read by a filter, the oplog would bring all that was written.
+      isSelected: oplogFilter((one) => isSelected(one) && settings.query[namespaceText(one)] === undefined),
       signal: this.#signal,
     })
     const done = writer.documents(OPLOG_FILE, oplog.stream()).then(({ bytes, sha256 }) => ({

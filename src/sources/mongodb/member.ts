@@ -102,11 +102,6 @@ export interface MemberSearch {
   readonly signal: AbortSignal | undefined
 }
 
-interface Candidate {
-  readonly host: string
-  readonly isHidden: boolean
-}
-
 /** A secondary that is further behind is passed over. */
 const MAX_LAG_MS = 120_000
 const MEMBER_TIMEOUT_MS = 5_000
@@ -134,7 +129,7 @@ export async function chooseMember(search: MemberSearch): Promise<ChosenMember> 
       return chosen(first, facts, facts.me ?? endpoint.hosts)
     }
     const passedOver: string[] = []
-    for (const { host } of await candidates(first, facts, readPreference)) {
+    for (const host of await candidates(first, facts, readPreference)) {
       const found = await tryMember(host, { ...common, readPreference }, facts, readPreference)
       if (typeof found !== 'string') return found
       passedOver.push(`${host} ${found}`)
@@ -204,26 +199,28 @@ async function candidates(
   connection: MongoConnection,
   { hosts, primary }: MemberFacts,
   preference: ReadPreference,
-): Promise<readonly Candidate[]> {
-  const hidden = await hiddenMembers(connection)
-  const isPrimary = ({ host }: Candidate): boolean => host === primary
-  const all = [...hidden, ...hosts.map((host) => ({ host, isHidden: false }))]
-  if (preference === 'primary') return all.filter(isPrimary)
-  if (preference === 'secondary') return all.filter((one) => !isPrimary(one))
-  const last = preference === 'primaryPreferred' ? 0 : 1
-  return [
-    ...all.filter((one) => isPrimary(one) === (last === 0)),
-    ...all.filter((one) => isPrimary(one) !== (last === 0)),
-  ]
+): Promise<readonly string[]> {
+  const all = [...(await hiddenMembers(connection)), ...hosts]
+  const [primaries, others] = [all.filter((host) => host === primary), all.filter((host) => host !== primary)]
+  switch (preference) {
+    case 'primary':
+      return primaries
+    case 'secondary':
+      return others
+    case 'primaryPreferred':
+      return [...primaries, ...others]
+    default:
+      return [...others, ...primaries]
+  }
 }
 
-async function hiddenMembers(connection: MongoConnection): Promise<readonly Candidate[]> {
+async function hiddenMembers(connection: MongoConnection): Promise<readonly string[]> {
   try {
     const { config } = await connection.command('admin', { replSetGetConfig: 1 })
     const { members } = (config ?? {}) as { members?: unknown }
     return (Array.isArray(members) ? members : [])
       .filter((one) => one.hidden === true && one.arbiterOnly !== true && !(numberOf(one.secondaryDelaySecs) ?? 0))
-      .map(({ host }) => ({ host: String(host), isHidden: true }))
+      .map(({ host }) => String(host))
   } catch (error) {
     const code = codeOf(error)
     if (code === Code.unauthorized || code === Code.commandNotFound) return []

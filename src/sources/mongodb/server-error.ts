@@ -6,17 +6,13 @@ export const Code = {
   authenticationFailed: 18,
   namespaceNotFound: 26,
   cursorNotFound: 43,
-  namespaceExists: 48,
   commandNotFound: 59,
   invalidOptions: 72,
   illegalOperation: 20,
-  indexNotFound: 27,
   queryPlanKilled: 175,
   cursorKilled: 237,
   snapshotTooOld: 239,
   snapshotUnavailable: 246,
-  cappedPositionLost: 136,
-  bsonObjectTooLarge: 10_334,
 } as const
 
 /** A member that changes its role, goes down or is not reached for a moment; `retryable reads` of mongodb/specifications. */
@@ -31,6 +27,8 @@ export interface ErrorPlace {
   /** `MongoDB at db1:27017`. */
   readonly server: string
   readonly user: string | undefined
+  /** For what we are there, which decides what a user needs. */
+  readonly purpose: 'backup' | 'restore'
 }
 
 /** The number a server gave an error, wherever we or the driver put it. */
@@ -40,16 +38,21 @@ export function codeOf(error: unknown): number | undefined {
   return typeof code === 'number' ? code : undefined
 }
 
-/** The command that lets a user make backups, for mongosh. */
-export const backupGrant = (user: string): string =>
-  `db.getSiblingDB("admin").grantRolesToUser(${JSON.stringify(user)}, [{ role: "backup", db: "admin" }, { role: "clusterMonitor", db: "admin" }])`
+/** Built-in roles of `admin` that suffice. */
+const rolesFor = (purpose: ErrorPlace['purpose']): string =>
+  (purpose === 'backup' ? ['backup', 'clusterMonitor'] : ['restore', 'readAnyDatabase'])
+    .map((role) => `{ role: "${role}", db: "admin" }`)
+    .join(', ')
 
-/** The command that makes such a user, for mongosh. */
-export const backupUser = (user: string): string =>
-  `db.getSiblingDB("admin").createUser({ user: ${JSON.stringify(user)}, pwd: passwordPrompt(), roles: [{ role: "backup", db: "admin" }, { role: "clusterMonitor", db: "admin" }] })`
+/** The command for mongosh that gives a user what it needs; without a user, one that makes it. */
+export const grantFor = ({ user, purpose }: Pick<ErrorPlace, 'user' | 'purpose'>): string =>
+  user === undefined
+    ? userFor({ user: purpose, purpose })
+    : `db.getSiblingDB("admin").grantRolesToUser(${JSON.stringify(user)}, [${rolesFor(purpose)}])`
 
-export const restoreGrant = (user: string): string =>
-  `db.getSiblingDB("admin").grantRolesToUser(${JSON.stringify(user)}, [{ role: "restore", db: "admin" }])`
+/** The command for mongosh that makes a user. */
+export const userFor = ({ user, purpose }: Pick<ErrorPlace, 'user' | 'purpose'>): string =>
+  `db.getSiblingDB("admin").createUser({ user: ${JSON.stringify(user ?? purpose)}, pwd: passwordPrompt(), roles: [${rolesFor(purpose)}] })`
 
 /** Whether another attempt, perhaps with a new cursor, can help. */
 export function isPassing(error: unknown): boolean {
@@ -80,22 +83,19 @@ export function serverError(error: unknown, what: string, place: ErrorPlace): Ho
   })
 }
 
-function meaningOf(code: number | undefined, { user }: ErrorPlace): Meaning {
+function meaningOf(code: number | undefined, place: ErrorPlace): Meaning {
   switch (code) {
     case Code.authenticationFailed:
     case 11:
     case 334:
       return {
         code: 'HF_SOURCE_PERMISSION',
-        hint: `check the user in \`url\`, \`password\` and authSource; to make the user, in mongosh: ${backupUser(user ?? 'backup')}`,
+        hint: `check the user in \`url\`, \`password\` and authSource; to make the user, in mongosh: ${userFor(place)}`,
       }
     case Code.unauthorized:
       return {
         code: 'HF_SOURCE_PERMISSION',
-        hint:
-          user === undefined
-            ? `the server wants a user; in mongosh: ${backupUser('backup')}`
-            : `in mongosh: ${backupGrant(user)}`,
+        hint: `${place.user === undefined ? 'the server wants a user' : 'the user lacks rights'}; in mongosh: ${grantFor(place)}`,
       }
     case Code.commandNotFound:
       return {

@@ -99,7 +99,7 @@ export async function useScratchServer(
   clock: Clock,
   signal: AbortSignal | undefined,
 ): Promise<ScratchServer> {
-  const connection = await MongoConnection.open({ endpoint, password, jobs: 2, signal })
+  const connection = await MongoConnection.open({ endpoint, password, jobs: 2, purpose: 'restore', signal })
   const now = Number(clock.now() / NANOSECONDS)
   for (const name of await listDatabases(connection, signal)) {
     const made = new RegExp(`^${PREFIX}([0-9a-z]+)_`).exec(name)?.[1]

@@ -21,7 +21,7 @@ export interface TargetOptions {
 
 /** @throws HoldfastError as MongoConnection.open */
 export async function openTarget({ url: endpoint, ...options }: TargetOptions): Promise<MongoConnection> {
-  return await MongoConnection.open({ endpoint, ...options })
+  return await MongoConnection.open({ endpoint, ...options, purpose: 'restore' })
 }
 
 /** A server that is restored into, as it is now. */
