@@ -20,10 +20,13 @@ import { lacks } from '../../../../test/support/requirements.ts'
 import { type PostgresServer, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
 import { type PostgresVersion, postgresPrograms } from '../../../../test/support/servers/postgres-programs.ts'
 import { unprivileged } from '../../../../test/support/servers/server-folder.ts'
+import { canMount, smallDisk } from '../../../../test/support/small-disk.ts'
 import { memoryRepository, newRepository, PASSWORD, scratchFolder } from '../../../../test/support/test-repository.ts'
 import type { Repository } from '../../../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
 import type { RestoreJob, SourceRestoreResult } from '../../restore.ts'
+import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
+import { clusterProof } from '../proof/cluster-proof.ts'
 import {
   ACCOUNTS,
   type Alteration,
@@ -34,6 +37,7 @@ import {
   flipped,
   keepWriting,
   quietObserver,
+  recordedChecks,
   removed,
   replaced,
   restoreJob,
@@ -231,6 +235,27 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
 
   // The same for all versions.
   if (version !== 15) return
+
+  test.skipIf(isMissing || !canMount())('is not begun where there is no room for it', async () => {
+    using disk = smallDisk(20 * 1024 ** 2)
+    using spacious = smallDisk(400 * 1024 ** 2)
+    const job = restoreJob(repository, snapshot, disk.join('data'))
+    expect(await errorsOf(job)).toMatch(new RegExp(`MiB are needed below ${disk.path}, and .* MiB are free`))
+    expect(readdirSync(disk.path)).toEqual([])
+    // Each file system counts by itself.
+    spacious.fill(1024 ** 2)
+    const rename = [{ from: 'fast', to: spacious.join('fast') }]
+    expect(await errorsOf(restoreJob(repository, snapshot, scratch.join('roomy'), { rename }))).toBe('')
+    {
+      // Proofs are not made there either, and the snapshot is not to blame.
+      const { checks, report } = recordedChecks()
+      await using folder = SandboxFolder.create({ root: disk.path })
+      const proof = clusterProof({ source: 'shop', role: 'postgres' })
+      expect(await proof.openSandbox({ repository, snapshot, report }, folder)).toBeUndefined()
+      expect(checks.map(({ outcome }) => outcome)).toEqual(['skipped', 'skipped'])
+      expect(checks[0]!.detail).toContain('are needed below')
+    }
+  })
 
   test.skipIf(isMissing)('is kept away from whatever is not its own', async () => {
     const folder = scratch.join('folder')
