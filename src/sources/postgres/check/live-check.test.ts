@@ -136,22 +136,42 @@ describe.each([15, 18] as const)('a live server of PostgreSQL %i', (version) => 
       expect(checks.get('every row of every table in Shop.1')?.outcome).toBe('passed')
     })
 
-    test('stops a statement on the server when it is told to stop', async () => {
-      const slow = (body: string): string =>
-        `CREATE OR REPLACE FUNCTION slow(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN ${body} RETURN n; END'`
-      await server.sql('CREATE DATABASE slow')
-      await sqlIn(server, 'slow', slow(''))
-      await sqlIn(server, 'slow', 'CREATE TABLE t AS SELECT 1 AS n; CREATE INDEX ON t (public.slow(n))')
-      await sqlIn(server, 'slow', slow('PERFORM pg_catalog.pg_sleep(300);'))
+    describe('in the middle of a long statement', () => {
       const running = `SELECT pid FROM pg_stat_activity WHERE application_name = 'holdfast' AND query LIKE '%bt_index_check(%' AND wait_event = 'PgSleep'`
-      const controller = new AbortController()
-      const checking = checked(as(server, server.user, 'slow'), { mode: 'logical' }, controller.signal)
-      const outcome = expect(checking).rejects.toThrow('enough')
-      await expect.poll(async () => (await server.sql(running)).length, { timeout: 20_000 }).toBe(1)
-      controller.abort(new Error('enough'))
-      await outcome
-      await expect.poll(async () => (await server.sql(running)).length, { timeout: 10_000 }).toBe(0)
-      await server.sql('DROP DATABASE slow WITH (FORCE)')
+      const untilRunning = (count: number) =>
+        expect.poll(async () => (await server.sql(running)).length, { timeout: 20_000 }).toBe(count)
+
+      beforeAll(async () => {
+        const slow = (body: string): string =>
+          `CREATE OR REPLACE FUNCTION slow(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN ${body} RETURN n; END'`
+        await server.sql('CREATE DATABASE "Lazy"')
+        await sqlIn(server, 'Lazy', slow(''))
+        await sqlIn(server, 'Lazy', 'CREATE TABLE t AS SELECT 1 AS n; CREATE INDEX ON t (public.slow(n))')
+        await sqlIn(server, 'Lazy', slow('PERFORM pg_catalog.pg_sleep(300);'))
+      })
+      afterAll(() => server.sql('DROP DATABASE "Lazy" WITH (FORCE)'))
+
+      test('stops it on the server when it is told to stop', async () => {
+        const controller = new AbortController()
+        const checking = checked(as(server, server.user, 'Lazy'), { mode: 'logical' }, controller.signal)
+        const outcome = expect(checking).rejects.toThrow('enough')
+        await untilRunning(1)
+        controller.abort(new Error('enough'))
+        await outcome
+        await untilRunning(0)
+      })
+
+      test('says where it was when the session ends, and goes on with other databases', async () => {
+        const checking = checked(server, { mode: 'logical', databases: ['Lazy', 'Shop.1'] })
+        await untilRunning(1)
+        await server.sql(`SELECT pg_terminate_backend(pid) FROM (${running}) AS theirs`)
+        const checks = await checking
+        expect(checks.get('database Lazy')).toMatchObject({
+          outcome: 'skipped',
+          detail: expect.stringContaining('while Lazy.public.t_slow_idx was looked at'),
+        })
+        expect(namesOf(checks, 'passed')).toEqual(expect.arrayContaining([...sorts('Shop.1')]))
+      })
     })
   })
 
