@@ -92,7 +92,8 @@ describe.each(mongoServers(['6.0.21', '8.0.6']))('$name', ({ isHere, can, start 
       const source = mongoSource({ url: server.url, databases: ['shop'], proof: { url: server.url } })
       const taken = await takeBackup(source, { require: ['shop.orders'] })
       expect(taken.warnings).toEqual([])
-      expect(taken.manifest.consistency).toBe(can.snapshotReads ? 'snapshot' : 'none')
+      // Before 8.0 a capped collection is in the way of snapshot reads.
+      expect(can.snapshotReads ? ['snapshot', 'oplog'] : ['none']).toContain(taken.manifest.consistency)
       const checks: ProofCheck[] = []
       const job = {
         repository: taken.repository,

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { BSON, Double, Int32, Long, ObjectId, Timestamp } from 'mongodb'
 import { expect, test } from 'vitest'
+import { type ScriptedMongo, startScriptedMongo } from '../../../../test/support/servers/mongo/scripted.ts'
 import {
   changedSnapshot,
   decoded,
@@ -319,4 +320,18 @@ test('into a folder: whole as mongodump would have made it, or some of it with t
     'prelude.json',
     'shop',
   ])
+})
+
+test('the password of the source goes to the source only; another target has its own', async () => {
+  const auth = { user: 'backup', password: 'secret' }
+  await using source = await startScriptedMongo({ auth })
+  await using other = await startScriptedMongo({ auth: { user: 'backup', password: 'another' } })
+  const settings = { url: source.url.replace(/\/\/([^@/]*@)?/, '//backup@'), password: 'env:MONGO_PASSWORD' }
+  const taken = await takeBackup(mongoSource(settings))
+  const planFor = async (url: string): Promise<PlannedRestore> =>
+    await mongoSource(settings).planRestore!(restoreJobOf(taken, { target: { kind: 'server', url } }))
+  const bare = (server: ScriptedMongo): string => server.url.replace(/\/\/([^@/]*@)?/, '//')
+  expect((await planFor(bare(source))).plan.problems).toBeDefined()
+  await expect(planFor(bare(other).replace('//', '//backup@'))).rejects.toMatchObject({ code: 'HF_SOURCE_PERMISSION' })
+  expect((await planFor(bare(other).replace('//', '//backup:another@'))).plan.steps.join()).not.toContain('another')
 })
