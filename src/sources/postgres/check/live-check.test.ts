@@ -2,7 +2,7 @@ import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
-import { type PostgresServer, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
+import { type PostgresServer, type Row, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
 import { sourceOf } from '../../../../test/support/servers/postgres-source.ts'
 import type { SourceCheck } from '../../source.ts'
 
@@ -27,11 +27,12 @@ const as = (server: PostgresServer, role: string, database = 'postgres') => ({
   url: `postgres://${role}@${server.host}:${server.port}/${database}`,
 })
 
-async function sqlIn(server: PostgresServer, database: string, statement: string): Promise<void> {
+async function sqlIn(server: PostgresServer, database: string, statement: string): Promise<readonly Row[]> {
   const client = new pg.Client({ connectionString: as(server, server.user, database).url })
   await client.connect()
-  await client.query(statement)
+  const { rows } = await client.query<Record<string, unknown>>(statement)
   await client.end()
+  return rows
 }
 
 const CONTENT = `
@@ -191,6 +192,8 @@ describe.each([15, 18] as const)('a live server of PostgreSQL %i', (version) => 
       "SELECT relname, pg_relation_filepath(oid) AS path FROM pg_class WHERE relname ~ '^(victim|other)'",
     )
     const paths = new Map(rows.map(({ relname, path }) => [relname, `${before.dataDirectory}/${path}`]))
+    const [template] = await sqlIn(before, 'template1', "SELECT pg_relation_filepath('pg_class') AS path")
+    paths.set('class of template1', `${before.dataDirectory}/${template!.path}`)
     await before.kill()
     damage((relation) => paths.get(relation)!)
     await using server = await startPostgres({ version, settings, dataDirectory: before.dataDirectory })
@@ -233,6 +236,21 @@ describe.each([15, 18] as const)('a live server of PostgreSQL %i', (version) => 
         const { length } = readFileSync(path('other_g'))
         truncateSync(path('other_g'), length - PAGE_BYTES)
       },
+    )
+  })
+
+  test.skipIf(isMissing)('fails for a database whose catalog is damaged, and looks at the others', async () => {
+    await damaged(
+      ['--data-checksums'],
+      async (server) => {
+        const checks = await checked(server)
+        expect(checks.get('database template1')).toMatchObject({
+          outcome: 'failed',
+          detail: expect.stringMatching(/invalid page in block \d+ of relation/),
+        })
+        expect(checks.get('structure of tables in postgres')?.outcome).toBe('passed')
+      },
+      (path) => overwrite(path('class of template1'), 5000, Uint8Array.of(0xff, 0, 0xff)),
     )
   })
 

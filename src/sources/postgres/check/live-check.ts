@@ -1,12 +1,13 @@
-import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
+import { HoldfastError } from '../../../lib/errors.ts'
 import type { SourceCheckJob } from '../../source.ts'
 import { OLDEST_MAJOR } from '../cluster-facts.ts'
 import type { Endpoint } from '../endpoint.ts'
 import type { CopySession } from '../logical/copy-session.ts'
 import { quoted } from '../logical/names.ts'
+import { refuseTransactionPooler } from '../logical/snapshot-session.ts'
 import { CheckList } from '../proof/check-list.ts'
 import { findAmcheck } from './amcheck-functions.ts'
-import { judgeLive } from './live-errors.ts'
+import { judgeLive, tellObstacle } from './live-errors.ts'
 import { inReadOnlySession, type Login, type ServerFacts } from './live-session.ts'
 import { changedCollations, checkRelations } from './relation-checks.ts'
 import type { Relation } from './relations.ts'
@@ -23,15 +24,17 @@ const FIRST_WITH_READER = 14
 
 /**
  * Looks for damage in a server that is in use, database by database: every table and every B-tree by amcheck where it is installed, every
- * row and every sequence read, checksum failures the server has met. Changes nothing and waits for no lock. What the server holds in its
+ * row and every sequence read, checksum failures the server has met. Changes nothing and gives up on locks soon. What the server holds in its
  * memory is looked at there, not on its disk.
  *
- * @throws HoldfastError when the server cannot be reached; HF_REQUIRED_MISSING when there is none of the databases chosen
+ * @throws HoldfastError when the server cannot be reached, or is a pooler of transactions; HF_REQUIRED_MISSING when there is none of the databases chosen
  */
 export async function checkLive({ endpoint, password, databases }: LiveServer, job: SourceCheckJob): Promise<void> {
   const { signal } = job
   const checks = new CheckList({ report: ({ level: _, ...check }) => job.report(check), signal }, 'data')
   const login: Login = { endpoint, password, signal }
+  // Settings of the session would become those of others.
+  await refuseTransactionPooler(endpoint, password, signal)
   const names = await inReadOnlySession(login, async (session, { majorVersion, version }) => {
     if (majorVersion < OLDEST_MAJOR)
       throw new HoldfastError('HF_SOURCE_UNSUPPORTED', `${session.place.server} is of version ${version}`, {
@@ -40,25 +43,29 @@ export async function checkLive({ endpoint, password, databases }: LiveServer, j
     return databases === 'all' ? await openDatabases(session, checks) : await databases(session)
   })
   for (const database of names)
-    await unlessLost(checks, `database ${database}`, () =>
+    await unlessHindered({ checks, signal }, `database ${database}`, () =>
       inReadOnlySession({ ...login, endpoint: { ...endpoint, database } }, (session, facts) =>
         checkDatabase(session, facts, database, checks, signal),
       ),
     )
-  await unlessLost(checks, 'checksum failures in catalogs all databases share', () =>
+  await unlessHindered({ checks, signal }, 'checksum failures in catalogs all databases share', () =>
     inReadOnlySession(login, (session) =>
       checkChecksumFailures(session, 'catalogs all databases share', 'datid = 0', checks),
     ),
   )
 }
 
-/** A database that cannot be opened, or a connection that breaks, keeps the others from being looked at no more than a fault would. */
-async function unlessLost(checks: CheckList, name: string, work: () => Promise<void>): Promise<void> {
+/** A database that cannot be opened or a connection that breaks keeps nobody from looking at the others. */
+async function unlessHindered(
+  { checks, signal }: { readonly checks: CheckList; readonly signal: AbortSignal | undefined },
+  name: string,
+  work: () => Promise<void>,
+): Promise<void> {
   try {
     await work()
   } catch (error) {
-    if (!isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
-    checks.skipped(name, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`)
+    signal?.throwIfAborted()
+    tellObstacle(checks, name, error)
   }
 }
 

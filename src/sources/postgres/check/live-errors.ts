@@ -2,6 +2,7 @@ import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import type { CopySession } from '../logical/copy-session.ts'
 import { literal } from '../logical/names.ts'
 import { SQLSTATE_LOCK_NOT_AVAILABLE } from '../logical/snapshot-session.ts'
+import type { CheckList } from '../proof/check-list.ts'
 import { type changedCollations, isLackOfMachine, isOrderFault, type Verdict } from './relation-checks.ts'
 import type { Relation } from './relations.ts'
 
@@ -14,6 +15,18 @@ const SERIALIZATION_FAILURE = '40001'
  * (on a standby: recovery was in need of what is read), 42 names and rights, 53 resources, 54 limits, 55 objects in use, 57014 a cancel.
  */
 const circumstances = /^(?:0A|40|42|53|54|55|57014)/
+/** PostgreSQL documentation, same place: XX an internal error or corruption, 58 an error of the system below, as a file that is not there. */
+const damage = /^(?:XX|58)/
+const NO_DATABASE = '3D000'
+
+/** Reports what kept a whole database from being looked at. @throws what is about something else: an interruption, a bug */
+export function tellObstacle(checks: CheckList, name: string, error: unknown): void {
+  if (!isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
+  const sqlstate = String(error.context.sqlstate ?? '')
+  if (sqlstate === NO_DATABASE) checks.notApplicable(name, 'it was dropped meanwhile')
+  else if (damage.test(sqlstate)) checks.failed(name, error.message)
+  else checks.skipped(name, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`)
+}
 
 /**
  * What an error of a live server means for a relation.
