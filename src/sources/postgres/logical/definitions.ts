@@ -3,13 +3,7 @@ import { decoded } from './names.ts'
 import type { Toc, TocEntry } from './toc.ts'
 
 /** Of the dump, not of the database; or about it as a whole, which a sandbox makes by itself. */
-const unrelated: ReadonlySet<string> = new Set([
-  'ENCODING',
-  'STDSTRINGS',
-  'SEARCHPATH',
-  'DATABASE',
-  'DATABASE PROPERTIES',
-])
+const unrelated: ReadonlySet<string> = new Set(['ENCODING', 'STDSTRINGS', 'SEARCHPATH', 'DATABASE'])
 
 /**
  * Compares what a dump consists of with what a restored database does: each object by its kind, its names and its definition, sequences with

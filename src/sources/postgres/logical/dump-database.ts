@@ -3,6 +3,7 @@ import type { Endpoint } from '../endpoint.ts'
 import type { LogicalSettings } from '../settings.ts'
 import { type ClientProgram, connectionEnvironment, type ProgramRun, RunningProgram } from './client-programs.ts'
 import { CopySession, type TextRow } from './copy-session.ts'
+import { encodingArguments } from './database-entries.ts'
 import { type DumpFiles, END_OF_ROWS, type ReadPart } from './dump-files.ts'
 import { dumpLargeObjects } from './dump-large-objects.ts'
 import { dumpArguments, dumpToc } from './dump-toc.ts'
@@ -36,7 +37,10 @@ export async function dumpDatabase(dump: DatabaseDump): Promise<DatabaseRecord> 
   await using coordinator = await CopySession.open(endpoint, password, { signal })
   const facts = await holdSnapshot(coordinator, dump)
   const run: ProgramRun = {
-    args: dumpArguments(settings, facts.snapshot!, settings.lockTimeoutMs),
+    args: [
+      ...dumpArguments(settings, facts.snapshot!, settings.lockTimeoutMs),
+      ...encodingArguments({ encoding: facts.encoding! }),
+    ],
     environment: connectionEnvironment(endpoint, password),
     signal,
   }

@@ -8,6 +8,7 @@ import { answerSql } from '../proof/sql-answer.ts'
 import type { ServerPrograms } from '../server-programs.ts'
 import { type ClientProgram, connectionEnvironment } from './client-programs.ts'
 import { CopySession } from './copy-session.ts'
+import { encodingArguments } from './database-entries.ts'
 import { definitionFaults } from './definitions.ts'
 import { useEncoding } from './dump-database.ts'
 import { dumpToc } from './dump-toc.ts'
@@ -73,10 +74,14 @@ export class LogicalSandbox implements ProofSandbox {
   }
 
   /** What the restored database consists of. */
-  async #tocOf({ name }: DatabaseRecord): Promise<Toc> {
+  async #tocOf({ name, encoding }: DatabaseRecord): Promise<Toc> {
     const { dumpProgram, endpoint, job } = this.#options
     const environment = connectionEnvironment({ ...endpoint, database: name }, undefined)
-    return await dumpToc(dumpProgram, { args: ['--no-password'], environment, signal: job.signal })
+    return await dumpToc(dumpProgram, {
+      args: ['--no-password', ...encodingArguments({ encoding })],
+      environment,
+      signal: job.signal,
+    })
   }
 
   async #dumpedToc(record: DatabaseRecord): Promise<Toc | undefined> {

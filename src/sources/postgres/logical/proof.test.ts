@@ -261,6 +261,34 @@ describe.skipIf(lacks('postgres15'))('the proof of a logical snapshot', () => {
     expect(failures(checks)).toContain('shop.public.orders: its 999 rows are not those that were read')
   })
 
+  test('of a database in another encoding, with settings of its own, passes', async () => {
+    await server.sql(`CREATE DATABASE "Größe" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`)
+    await server.sql(`ALTER DATABASE "Größe" SET work_mem = '5MB'`)
+    await server.sql(`COMMENT ON DATABASE "Größe" IS 'what is in DATABASE "Größe"'`)
+    const url = server.url.replace(/postgres$/, encodeURIComponent('Größe'))
+    await change({ connectionString: url }, [
+      'CREATE TABLE "Straßen" ("Länge" int, "Name" text)',
+      `INSERT INTO "Straßen" VALUES (1, 'Fußweg'), (2, 'Allée')`,
+    ])
+    const latin = await backUp(url)
+    const manifest = (await loadLogicalManifest(latin.repository, rootOf(latin.snapshot), 'shop'))!
+    expect(manifest.databases[0]).toMatchObject({
+      encoding: 'LATIN1',
+      tables: [{ name: 'Straßen', columns: ['Länge', 'Name'], rows: 2 }],
+    })
+    expect(failures(await structureOf(latin))).toBe('')
+    const about = { kind: 'sql', name: 'a', expect: 'value > 0', database: undefined } as const
+    const checks = await compared(latin, async (sandbox) => {
+      expect(await sandbox.answer({ ...about, sql: `SELECT current_setting('server_encoding')` })).toMatchObject({
+        value: 'LATIN1',
+      })
+      expect(await sandbox.answer({ ...about, sql: `SELECT current_setting('work_mem')` })).toMatchObject({
+        value: '5MB',
+      })
+    })
+    expect(failures(checks)).toBe('')
+  })
+
   test('of a dump in one file says what it cannot show', async () => {
     const url = await fill(server, 'other', everything)
     const custom = await backUp(url, { format: 'custom' })

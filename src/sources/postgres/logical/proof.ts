@@ -10,12 +10,13 @@ import { SandboxServer } from '../proof/sandbox-server.ts'
 import { findServerPrograms, programsRemedy, type ServerPrograms } from '../server-programs.ts'
 import { type ClientProgram, clientProgramRemedy, findClientProgram } from './client-programs.ts'
 import { CopySession } from './copy-session.ts'
+import { applyDatabaseEntries, createStatement } from './database-entries.ts'
 import { LogicalSandbox } from './logical-sandbox.ts'
 import type { DatabaseRecord } from './manifest.ts'
 import { decoded, quoted } from './names.ts'
 import { restoreDatabase } from './restore-database.ts'
 import { schemasToMake } from './restore-selection.ts'
-import { createDatabase, readTarget } from './restore-target.ts'
+import { readTarget } from './restore-target.ts'
 import { LogicalSnapshot } from './snapshot.ts'
 import { checkLogicalStructure } from './structure.ts'
 import type { Toc } from './toc.ts'
@@ -161,7 +162,7 @@ async function restoreAll(
       continue
     }
     if (facts.databases.has(record.name)) await admin.rows(`DROP DATABASE ${quoted(record.name)}`)
-    const locale = await makeDatabase(admin, record)
+    const locale = await makeDatabase(admin, record, toc)
     const passed = await checks.check(name, async () => {
       const { tables, rows, bytes } = await restoreDatabase({
         snapshot,
@@ -176,6 +177,10 @@ async function restoreAll(
         onBytes: () => undefined,
         signal,
       })
+      if (toc !== undefined) {
+        await using inside = await CopySession.open({ ...endpoint, database: record.name }, undefined, { signal })
+        await applyDatabaseEntries(inside, toc, true)
+      }
       return `${toc === undefined ? '' : `${tables} tables, ${rows} rows, `}${formatSize(bytes)}${locale}`
     })
     if (!passed) isWhole = false
@@ -201,13 +206,13 @@ async function tocOf(
 }
 
 /** A database with the locale of the one that was dumped or, where this machine does not have it, with none. @returns what to say of it */
-async function makeDatabase(admin: CopySession, record: DatabaseRecord): Promise<string> {
+async function makeDatabase(admin: CopySession, record: DatabaseRecord, toc: Toc | undefined): Promise<string> {
   try {
-    await admin.rows(createDatabase(record.name, record))
+    await admin.rows(createStatement(record.name, record, toc))
     return ''
   } catch (error) {
     if (!isHoldfastError(error)) throw error
-    await admin.rows(createDatabase(record.name, { ...record, collate: 'C', ctype: 'C' }))
+    await admin.rows(createStatement(record.name, { ...record, collate: 'C', ctype: 'C' }, undefined))
     return `; sorted by code points, since this machine lacks the locale ${record.collate}`
   }
 }

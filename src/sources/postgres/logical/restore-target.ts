@@ -1,8 +1,6 @@
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import { type Endpoint, urlEndpoint } from '../endpoint.ts'
 import { CopySession } from './copy-session.ts'
-import type { DatabaseRecord } from './manifest.ts'
-import { literal, quoted } from './names.ts'
 
 /** A server that is restored to. */
 export interface TargetServer {
@@ -118,7 +116,3 @@ export async function readTargetDatabase(session: CopySession): Promise<TargetDa
       FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`)
   return { encoding: row.encoding!, schemas: new Map(schemas.map(({ name, objects }) => [name!, Number(objects)])) }
 }
-
-/** A new database with the encoding and locale of the one that was dumped. */
-export const createDatabase = (name: string, { encoding, collate, ctype }: DatabaseRecord): string =>
-  `CREATE DATABASE ${quoted(name)} TEMPLATE template0 ENCODING ${literal(encoding)} LC_COLLATE ${literal(collate)} LC_CTYPE ${literal(ctype)}`

@@ -4,11 +4,12 @@ import type { PlannedRestore, RestoreJob, SourceRestoreObserver, SourceRestoreRe
 import type { Endpoint } from '../endpoint.ts'
 import { clientProgram } from './client-programs.ts'
 import { CopySession } from './copy-session.ts'
+import { applyDatabaseEntries, createStatement } from './database-entries.ts'
 import { quoted } from './names.ts'
 import { type RestoredDatabase, restoreDatabase } from './restore-database.ts'
 import { planDirectory } from './restore-directory.ts'
 import { type LogicalPlan, type PlannedDatabase, planServerRestore } from './restore-plan.ts'
-import { createDatabase, openTarget, type TargetServer, targetServer } from './restore-target.ts'
+import { openTarget, type TargetServer, targetServer } from './restore-target.ts'
 import { LogicalSnapshot } from './snapshot.ts'
 
 export interface LogicalSourcePlace {
@@ -107,10 +108,14 @@ class ServerRestore {
     const making = nameMeanwhile(target)
     await using session = await openTarget(this.#target, this.#signal)
     await session.rows(`DROP DATABASE IF EXISTS ${quoted(making)}`)
-    await session.rows(createDatabase(making, record))
+    await session.rows(createStatement(making, record, database.toc))
     let restored: RestoredDatabase
     try {
       restored = await this.#fill(database, making)
+      if (database.toc !== undefined) {
+        await using inside = await this.#open(making)
+        await applyDatabaseEntries(inside, database.toc, this.#planned.keepOwners)
+      }
     } catch (error) {
       await session.rows(`DROP DATABASE ${quoted(making)}`).catch(() => undefined)
       throw error

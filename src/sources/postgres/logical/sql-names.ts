@@ -35,3 +35,14 @@ export function moveNames(statement: ByteString, schemaOf: SchemaOf): ByteString
 
 const plainName = (word: ByteString): ByteString =>
   word.startsWith('"') ? word.slice(1, -1).replaceAll('""', '"') : word
+
+/**
+ * A statement about a database, as one about another. Whatever name it has is taken for that of the database: names that all databases share
+ * are misread in one whose encoding is not that in which they were given.
+ */
+export function renameDatabase(statement: ByteString, to: ByteString): ByteString {
+  const words = statement.match(WORD) ?? []
+  for (let i = 0; i + 2 < words.length; i++)
+    if (words[i] === 'DATABASE' && words[i + 1] === ' ' && NAME.test(words[i + 2]!)) words[i + 2] = quoted(to)
+  return words.join('')
+}
