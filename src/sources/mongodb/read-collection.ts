@@ -29,8 +29,8 @@ export interface CollectionReading {
   readonly signal: AbortSignal | undefined
 }
 
-/** What a reply is to have: large enough to make questions rare, small enough for several of them in memory. */
-const REPLY_BYTES = 4 * 1024 * 1024
+/** What a reply is to have: large enough to make questions rare, small enough for several in memory; with more, FerretDB takes longer for the same. */
+const REPLY_BYTES = 1024 * 1024
 const FIRST_COUNT = 1_000
 const MAX_COUNT = 100_000
 const MAX_FAILURES = 6
