@@ -220,3 +220,16 @@ test('a second replica set is not taken for the first', async () => {
   })
   expect((await takeBackup(mongoSource({ url: first.server.url }), again)).backup.type).toBe('full')
 })
+
+test('a capped collection whose reading breaks fails the run, since its order has no place to go on from', async () => {
+  await using stage = await startMongoStage({ replicaSet: 'rs0' })
+  const { client, server } = stage
+  await client.db('shop').createCollection('log', { capped: true, size: 1 << 20 })
+  await client.db('shop').collection<{ _id: number }>('log').insertMany(numbered(3000))
+  server.faults.add({ command: 'getMore', collection: 'log', times: 1, code: 43 })
+  await expect(takeBackup(mongoSource({ url: server.url }))).rejects.toMatchObject({
+    code: 'HF_SOURCE_UNREACHABLE',
+    message: expect.stringContaining('the reading of shop.log broke'),
+    retry: 'later',
+  })
+})

@@ -1,3 +1,4 @@
+import { chmodSync, writeFileSync } from 'node:fs'
 import { BSON } from 'mongodb'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -10,10 +11,14 @@ import {
   type TakenBackup,
   takeBackup,
 } from '../../../../test/support/servers/mongo-source.ts'
+import { scratchFolder } from '../../../../test/support/test-repository.ts'
 import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
+import { systemClock } from '../../../lib/clock.ts'
 import type { ProofCheck, ProofSandbox } from '../../proof.ts'
 import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import { documentsOf } from '../bson/batch.ts'
+import { findMongod, mongodFor } from './program.ts'
+import { startMongod } from './scratch-server.ts'
 
 let source: MongoStage
 let scratch: MongoStage
@@ -234,5 +239,24 @@ describe('a restore into a scratch server', () => {
         detail: expect.stringContaining('no mongod is on this machine'),
       }),
     ])
+  })
+
+  test('is skipped with what a mongod says that does not start', async () => {
+    using scratchPlace = scratchFolder()
+    chmodSync(scratchPlace.path, 0o755)
+    const path = scratchPlace.join('mongod')
+    writeFileSync(
+      path,
+      '#!/bin/sh\n[ "$1" = --version ] && echo "db version v7.0.18" && exit 0\necho no room left\nexit 3\n',
+      { mode: 0o755 },
+    )
+    const programs = await findMongod({ HOLDFAST_MONGOD: path })
+    expect(programs).toEqual([{ path, version: '7.0.18' }])
+    expect([mongodFor(programs, '6.0.3'), mongodFor(programs, '7.0.1')]).toEqual([programs[0], programs[0]])
+    expect([mongodFor(programs, '8.0.1'), mongodFor(programs, '5.0.1')]).toEqual([undefined, undefined])
+    await using folder = SandboxFolder.create()
+    expect(await startMongod(folder, programs[0]!, systemClock, undefined)).toMatch(
+      /mongod does not start: exit code 3; .*no room left/,
+    )
   })
 })
