@@ -27,11 +27,19 @@ const MESSAGE_BYTES = 16 * 1024
  * Looked at are HOLDFAST_POSTGRES_BIN, where packages put it, and PATH.
  */
 export function findClientProgram(name: ClientProgramName, major: number): ClientProgram | undefined {
-  const folders = new Set<string>()
+  const seen = new Set<string>()
+  let best: ClientProgram | undefined
   for (let tried = major; tried <= NEWEST_TRIED; tried++)
-    for (const folder of programFolders(tried)) folders.add(folder)
-  const found = [...folders].map((folder) => programAt(join(folder, name), name)).filter((one) => one !== undefined)
-  return found.filter(({ majorVersion }) => majorVersion >= major).sort((a, b) => a.majorVersion - b.majorVersion)[0]
+    for (const folder of programFolders(tried)) {
+      if (seen.has(folder)) continue
+      seen.add(folder)
+      const found = programAt(join(folder, name), name)
+      // Nothing fits better; the others need not be started.
+      if (found?.majorVersion === major) return found
+      if (found !== undefined && found.majorVersion > major && found.majorVersion < (best?.majorVersion ?? Infinity))
+        best = found
+    }
+  return best
 }
 
 /** @throws HoldfastError HF_SOURCE_UNSUPPORTED when there is none */
