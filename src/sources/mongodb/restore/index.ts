@@ -24,11 +24,11 @@ export async function planRestore({ source, settings, services }: RestoreOf, job
   return await planServerRestore({ url, files, password, tls, jobs }, job)
 }
 
-const PASSWORD_VARIABLE = 'MONGODB_PASSWORD'
+const PASSWORD_VARIABLE = 'MONGODB_TARGET_PASSWORD'
 
 /**
  * The server a URL names, and with which password: that in the URL, else the source's if it is the same server and no other user, else that
- * of MONGODB_PASSWORD. The source's goes nowhere else.
+ * of MONGODB_TARGET_PASSWORD. The source's goes nowhere else.
  * @throws HoldfastError HF_TARGET_INVALID, HF_SECRET_UNAVAILABLE
  */
 async function loginFor(
