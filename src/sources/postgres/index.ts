@@ -17,10 +17,9 @@ import { knownSize, readClusterFacts, readClusterIdentity } from './cluster-fact
 import { SqlSession } from './connection.ts'
 import { examineCluster } from './doctor.ts'
 import { LogicalSource } from './logical/source.ts'
-import { clusterProof } from './proof/cluster-proof.ts'
 import { ReplicationConnection } from './replication.ts'
-import { planClusterRestore } from './restore/restore.ts'
 import { type PostgresSettings, postgresSettings } from './settings.ts'
+import { SnapshotReader } from './snapshot-reader.ts'
 
 /** PostgreSQL clusters, 13 to 18. */
 export const postgresKind: SourceKind<PostgresSettings> = {
@@ -38,17 +37,21 @@ class PostgresSource implements Source {
   readonly type = 'postgres'
   readonly host: string
   readonly paths: readonly string[]
-  readonly proof: SourceProof
   readonly #settings: PostgresSettings
   readonly #services: SourceServices
+  readonly #snapshots: SnapshotReader
 
   constructor(name: string, settings: PostgresSettings, services: SourceServices) {
     this.name = name
     this.host = name
     this.paths = [`/${name}`]
-    this.proof = clusterProof({ source: name, role: settings.endpoint.user })
     this.#settings = settings
     this.#services = services
+    this.#snapshots = new SnapshotReader(name, settings, () => this.#password())
+  }
+
+  get proof(): SourceProof {
+    return this.#snapshots.proof
   }
 
   async test(signal?: AbortSignal): Promise<SourceFacts> {
@@ -89,7 +92,7 @@ class PostgresSource implements Source {
   }
 
   async planRestore(job: RestoreJob): Promise<PlannedRestore> {
-    return await planClusterRestore(this.name, job)
+    return await this.#snapshots.planRestore(job)
   }
 
   async check(job: SourceCheckJob): Promise<void> {

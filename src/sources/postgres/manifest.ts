@@ -139,11 +139,7 @@ export async function loadManifest(
 }
 
 const damaged = (source: string, cause?: unknown): HoldfastError =>
-  new HoldfastError(
-    'HF_DATA_DAMAGED',
-    `${manifestPath(source)} of the snapshot before is of no form this version knows`,
-    {
-      hint: 'was it written by a newer Holdfast? Use that one, or begin anew with another source name',
-      cause,
-    },
-  )
+  new HoldfastError('HF_DATA_DAMAGED', `${manifestPath(source)} is of no form this version knows`, {
+    hint: 'was it written by a newer Holdfast? Use that one, or begin anew with another source name',
+    cause,
+  })

@@ -14,13 +14,12 @@ import { checkLive } from '../check/live-check.ts'
 import { knownSize, readClusterFacts } from '../cluster-facts.ts'
 import { SqlSession } from '../connection.ts'
 import type { LogicalSettings, PostgresSettings } from '../settings.ts'
+import { SnapshotReader } from '../snapshot-reader.ts'
 import { backupLogically } from './backup.ts'
 import { chosenDatabases } from './chosen-databases.ts'
 import { clientProgram } from './client-programs.ts'
 import type { CopySession } from './copy-session.ts'
 import { examineLogically } from './doctor.ts'
-import { logicalProof } from './proof.ts'
-import { planLogicalRestore } from './restore.ts'
 
 /** Databases of a PostgreSQL server, as statements and rows. */
 export class LogicalSource implements Source {
@@ -28,19 +27,23 @@ export class LogicalSource implements Source {
   readonly type = 'postgres'
   readonly host: string
   readonly paths: readonly string[]
-  readonly proof: SourceProof
   readonly #settings: PostgresSettings
   readonly #logical: LogicalSettings
   readonly #services: SourceServices
+  readonly #snapshots: SnapshotReader
 
   constructor(name: string, settings: PostgresSettings, logical: LogicalSettings, services: SourceServices) {
     this.name = name
     this.host = name
     this.paths = [`/${name}`]
-    this.proof = logicalProof(name, logical.jobs)
     this.#settings = settings
     this.#logical = logical
     this.#services = services
+    this.#snapshots = new SnapshotReader(name, settings, () => this.#password())
+  }
+
+  get proof(): SourceProof {
+    return this.#snapshots.proof
   }
 
   async test(signal?: AbortSignal): Promise<SourceFacts> {
@@ -76,13 +79,7 @@ export class LogicalSource implements Source {
   }
 
   async planRestore(job: RestoreJob): Promise<PlannedRestore> {
-    const place = {
-      source: this.name,
-      endpoint: this.#settings.endpoint,
-      password: await this.#password(),
-      jobs: this.#logical.jobs,
-    }
-    return await planLogicalRestore(place, job)
+    return await this.#snapshots.planRestore(job)
   }
 
   async check(job: SourceCheckJob): Promise<void> {
