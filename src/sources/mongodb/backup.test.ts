@@ -233,3 +233,15 @@ test('a capped collection whose reading breaks fails the run, since its order ha
     retry: 'later',
   })
 })
+
+test('a member that reads at no moment is read as it is, with the oplog', async () => {
+  await using stage = await startMongoStage({ replicaSet: 'rs0' })
+  await stage.client.db('shop').collection<{ _id: number }>('a').insertMany(numbered(10))
+  stage.server.faults.add({ command: 'find', collection: 'a', times: 5, code: 246 })
+  const { manifest, read } = await takeBackup(mongoSource({ url: stage.server.url }))
+  expect(manifest).toMatchObject({
+    consistency: 'oplog',
+    consistencyReason: expect.stringContaining('none to read at'),
+  })
+  expect(idsOf(await read('shop/a.bson'))).toHaveLength(10)
+})

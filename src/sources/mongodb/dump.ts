@@ -16,6 +16,7 @@ import { readCollection } from './read-collection.ts'
 import {
   type ChosenMode,
   chooseMode,
+  isLostMoment,
   type OplogStart,
   readOplogStart,
   readSize,
@@ -113,14 +114,22 @@ export class Dump {
       hasCapped: this.#catalog.some(isCapped),
     })
     if (this.#consistency.mode === 'none') return this.#warnAboutFiles()
-    const first = this.#catalog.map(dataNamespace).find((place) => place !== undefined)
+    const first = this.#firstToRead()
+    if (first === undefined) this.#consistency = { mode: 'oplog', reason: 'there is no collection to be read' }
     if (this.#consistency.mode === 'oplog' || first === undefined) {
       this.#start = await readOplogStart(connection, this.#signal)
       return await this.#follow()
     }
     this.#start = await this.#startIfReadable()
     for (let attempt = 0; attempt < MAX_SETTLING; attempt++) {
-      const moment = await readSnapshotTime(connection, first, clock, this.#signal)
+      const moment = await readSnapshotTime(connection, first, clock, this.#signal).catch((error: unknown) => {
+        if (isLostMoment(error)) return error as HoldfastError
+        throw error
+      })
+      if (typeof moment !== 'bigint') {
+        await this.#loseMoment(`there was none to read at: ${moment.message}`)
+        return
+      }
       const catalog = await this.#readCatalog()
       const isSettled = sameCatalog(catalog, this.#catalog)
       this.#catalog = catalog
@@ -130,6 +139,14 @@ export class Dump {
       return
     }
     await this.#loseMoment('collections and indexes are being made or dropped all the time')
+  }
+
+  /** Of which a moment is asked for: an ordinary collection if there is one, since not all others can be read at one. */
+  #firstToRead(): Namespace | undefined {
+    const ordinary = this.#catalog.find(
+      (entry) => entry.type === 'collection' && entry.database !== 'admin' && !isCapped(entry),
+    )
+    return ordinary ?? this.#catalog.map(dataNamespace).find((place) => place !== undefined)
   }
 
   /** Without the oplog there is no way out when the moment is lost. */
