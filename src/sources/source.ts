@@ -86,7 +86,7 @@ export interface BackupJob {
   readonly repository: Repository
   /** How the run wants to find what changed. */
   readonly type: BackupType
-  /** What must be there; HF_REQUIRED_MISSING names what is not. Files: paths. PostgreSQL: database.schema.table. Redis: keys. */
+  /** What must be there; HF_REQUIRED_MISSING names what is not. Files: paths. PostgreSQL: database.schema.table. MongoDB: database.collection. Redis: keys. */
   readonly require: readonly string[]
   /** Labels, parent snapshot, threads, observer, signal. `labels.tags` names the source; a source adds its own. */
   readonly options: BackupOptions
