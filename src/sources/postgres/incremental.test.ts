@@ -2,6 +2,7 @@ import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, wri
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
+import { fillServer } from '../../../test/support/postgres-stage.ts'
 import { lacks } from '../../../test/support/requirements.ts'
 import { type PostgresServer, startPostgres } from '../../../test/support/servers/postgres.ts'
 import { sourceOf } from '../../../test/support/servers/postgres-source.ts'
@@ -23,7 +24,6 @@ import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts
 import type { BackupType, Source, SourceBackup } from '../source.ts'
 import { loadManifest, type PostgresManifest } from './manifest.ts'
 import { parseServerManifest } from './server-manifest.ts'
-import { fillServer } from './testing.ts'
 
 /** A dozen backups each; on a busy machine a minute is not enough. */
 const SLOW_MS = 180_000

@@ -1,15 +1,6 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { lacks } from '../../../../test/support/requirements.ts'
-import { startPostgres } from '../../../../test/support/servers/postgres.ts'
-import type { PostgresVersion } from '../../../../test/support/servers/postgres-programs.ts'
-import { contentOf, nodesOf } from '../../../../test/support/stored-nodes.ts'
-import { newRepository, scratchFolder } from '../../../../test/support/test-repository.ts'
-import type { SqlAssertion } from '../../../config/assertion.ts'
-import type { Repository } from '../../../engine/repository/repository.ts'
-import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
-import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import {
   ACCOUNTS,
   type Alteration,
@@ -24,7 +15,16 @@ import {
   replaced,
   shortened,
   snapshotOf,
-} from '../testing.ts'
+} from '../../../../test/support/postgres-stage.ts'
+import { lacks } from '../../../../test/support/requirements.ts'
+import { startPostgres } from '../../../../test/support/servers/postgres.ts'
+import type { PostgresVersion } from '../../../../test/support/servers/postgres-programs.ts'
+import { contentOf, nodesOf } from '../../../../test/support/stored-nodes.ts'
+import { newRepository, scratchFolder } from '../../../../test/support/test-repository.ts'
+import type { SqlAssertion } from '../../../config/assertion.ts'
+import type { Repository } from '../../../engine/repository/repository.ts'
+import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
+import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import { type ClusterProofOptions, clusterProof } from './cluster-proof.ts'
 
 const data = '/shop/data'

@@ -1,5 +1,13 @@
 import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import {
+  fillServer,
+  keepWriting,
+  quietObserver,
+  recordedChecks,
+  restoreJob,
+  snapshotOf,
+} from '../../../../test/support/postgres-stage.ts'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { startPostgres } from '../../../../test/support/servers/postgres.ts'
 import { sourceOf } from '../../../../test/support/servers/postgres-source.ts'
@@ -8,7 +16,6 @@ import type { Repository } from '../../../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
 import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import { planClusterRestore } from '../restore/restore.ts'
-import { fillServer, keepWriting, quietObserver, recordedChecks, restoreJob, snapshotOf } from '../testing.ts'
 import { clusterProof } from './cluster-proof.ts'
 
 /** Proves a snapshot at all levels; what did not pass, as text. */

@@ -1,11 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { lacks } from '../../../../test/support/requirements.ts'
-import { startPostgres } from '../../../../test/support/servers/postgres.ts'
-import type { PostgresVersion } from '../../../../test/support/servers/postgres-programs.ts'
-import { nodesOf } from '../../../../test/support/stored-nodes.ts'
-import { newRepository, scratchFolder } from '../../../../test/support/test-repository.ts'
-import type { Repository } from '../../../engine/repository/repository.ts'
-import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
 import {
   type Alteration,
   altered,
@@ -17,7 +10,14 @@ import {
   replaced,
   shortened,
   snapshotOf,
-} from '../testing.ts'
+} from '../../../../test/support/postgres-stage.ts'
+import { lacks } from '../../../../test/support/requirements.ts'
+import { startPostgres } from '../../../../test/support/servers/postgres.ts'
+import type { PostgresVersion } from '../../../../test/support/servers/postgres-programs.ts'
+import { nodesOf } from '../../../../test/support/stored-nodes.ts'
+import { newRepository, scratchFolder } from '../../../../test/support/test-repository.ts'
+import type { Repository } from '../../../engine/repository/repository.ts'
+import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
 import { checkClusterStructure } from './structure.ts'
 
 describe.each<PostgresVersion>([15, 18])('the structure of a snapshot of PostgreSQL %i', (version) => {

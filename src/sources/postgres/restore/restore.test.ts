@@ -16,17 +16,6 @@ import {
 } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { lacks } from '../../../../test/support/requirements.ts'
-import { type PostgresServer, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
-import { type PostgresVersion, postgresPrograms } from '../../../../test/support/servers/postgres-programs.ts'
-import { unprivileged } from '../../../../test/support/servers/server-folder.ts'
-import { canMount, smallDisk } from '../../../../test/support/small-disk.ts'
-import { memoryRepository, newRepository, PASSWORD, scratchFolder } from '../../../../test/support/test-repository.ts'
-import type { Repository } from '../../../engine/repository/repository.ts'
-import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
-import type { RestoreJob, SourceRestoreResult } from '../../restore.ts'
-import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
-import { clusterProof } from '../proof/cluster-proof.ts'
 import {
   ACCOUNTS,
   type Alteration,
@@ -42,7 +31,18 @@ import {
   replaced,
   restoreJob,
   snapshotOf,
-} from '../testing.ts'
+} from '../../../../test/support/postgres-stage.ts'
+import { lacks } from '../../../../test/support/requirements.ts'
+import { type PostgresServer, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
+import { type PostgresVersion, postgresPrograms } from '../../../../test/support/servers/postgres-programs.ts'
+import { unprivileged } from '../../../../test/support/servers/server-folder.ts'
+import { canMount, smallDisk } from '../../../../test/support/small-disk.ts'
+import { memoryRepository, newRepository, PASSWORD, scratchFolder } from '../../../../test/support/test-repository.ts'
+import type { Repository } from '../../../engine/repository/repository.ts'
+import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
+import type { RestoreJob, SourceRestoreResult } from '../../restore.ts'
+import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
+import { clusterProof } from '../proof/cluster-proof.ts'
 import { planClusterRestore } from './restore.ts'
 import { MARKER_NAME } from './restore-marker.ts'
 
