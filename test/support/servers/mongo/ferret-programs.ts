@@ -138,10 +138,14 @@ function wrap(debian: string, name: string): void {
   writeFileSync(program, `${lines.join('\n')}\n`, { mode: 0o755 })
 }
 
+const COMMAND_MS = 5 * 60_000
+
 function run(program: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): void {
   const { status, stderr, error } = spawnSync(program, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
     encoding: 'utf8',
+    // A download that hangs must not keep the tests from running without.
+    timeout: COMMAND_MS,
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', ...environment },
   })
   if (error !== undefined) throw error
