@@ -124,6 +124,11 @@ describe('the package', () => {
     const needed = {
       'calls Node lacks': ['koffi', '@koromix'],
       configuration: ['yaml', 'zod'],
+      assertions: ['@marcbachmann'],
+      MongoDB: [
+        ...['mongodb', 'bson', 'mongodb-connection-string-url', '@mongodb-js', 'memory-pager', 'sparse-bitfield'],
+        ...['whatwg-url', 'tr46', 'punycode', 'webidl-conversions', '@types'],
+      ],
       PostgreSQL: [
         ...['pg', 'pg-cloudflare', 'pg-connection-string', 'pg-int8', 'pg-pool', 'pg-protocol', 'pg-types', 'pgpass'],
         ...['postgres-array', 'postgres-bytea', 'postgres-date', 'postgres-interval', 'split2', 'xtend'],
