@@ -128,7 +128,7 @@ export interface Proof {
 }
 
 /**
- * What the records among `snapshots` prove, by tree. Later ones win: a failure takes back what was proved from its level on, until a
+ * What the records among `snapshots` of one repository prove, by tree; those copied from another prove nothing here. Later ones win: a failure takes back what was proved from its level on, until a
  * verification that goes as far passes.
  */
 export function proofsOf(snapshots: readonly StoredSnapshot[]): ReadonlyMap<Id, Proof> {
@@ -160,6 +160,8 @@ function readRecord(snapshot: StoredSnapshot): ReadRecord | undefined {
   const tree = verifiedTree(snapshot)
   const outcome = tagOf(snapshot, 'outcome')
   if (tree === undefined || outcome === undefined) return undefined
+  // A record that was copied here, by whatever program, is about the bytes of another repository.
+  if (snapshot.original !== undefined) return undefined
   return {
     tree,
     at: snapshot.summary?.backupEnd ?? snapshot.time,

@@ -1,5 +1,6 @@
 import { changeTags, replacedSnapshotJson, type TagChange } from '../../engine/repository/tag.ts'
 import { HoldfastError } from '../../lib/errors.ts'
+import { isVerification } from '../../recovery/verification.ts'
 import type { Command } from '../command.ts'
 import { type TagOptions, tagDescription } from '../descriptions/tag.ts'
 import { progressOf, withRepository } from '../repository-session.ts'
@@ -12,7 +13,9 @@ export const tagCommand: Command<TagOptions> = {
     output.print('create exclusive lock for repository')
     return withRepository(context, { lock: 'exclusive' }, async ({ repository, signal }) => {
       const { snapshots, exitCode } = await loadChosenSnapshots(repository, references, options, output, signal)
-      const { changed, failed } = await changeTags(repository, snapshots, changeOf(options), {
+      // Records of verifications are found by their tags: they stay as they are unless they are named.
+      const meant = references.length > 0 ? snapshots : snapshots.filter((snapshot) => !isVerification(snapshot))
+      const { changed, failed } = await changeTags(repository, meant, changeOf(options), {
         progress: progressOf(context),
         signal,
         onChanged: (change) => {

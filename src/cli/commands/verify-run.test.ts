@@ -112,6 +112,29 @@ describe('verify:run', () => {
     ])
   })
 
+  test('holds for a snapshot that is tagged, and proves nothing of a copy in another repository', async () => {
+    using stage = await ourStage()
+    const config = configure(stage, { uploads: { type: 'files', paths: [folder(stage, 'uploads')] } })
+    await stage.must(['backup:run', '--all', '--config', config])
+    await stage.must(['verify:run', '--all', '--level', 'checksum', '--config', config])
+    expect(await stage.must(['snapshots'])).toMatch(/ checksum$/m)
+    await stage.must(['tag', '--add', 'kept'])
+    expect(await stage.must(['snapshots'])).toMatch(/kept.* checksum$/m)
+    const copy = ['-r', stage.path('second')]
+    await stage.must([...copy, 'init'])
+    await stage.must([
+      ...copy,
+      'copy',
+      '--from-repo',
+      stage.path('repository'),
+      '--from-password-file',
+      stage.path('password'),
+    ])
+    const shown = await stage.must([...copy, 'snapshots'])
+    expect(shown).toContain('source=uploads')
+    expect(shown).not.toMatch(/Proved|checksum/)
+  })
+
   test('refuses what it cannot mean', async () => {
     using stage = await ourStage()
     const config = configure(stage, { uploads: { type: 'files', paths: [folder(stage, 'uploads')] } })
