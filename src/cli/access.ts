@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { StoreSettings } from '../engine/storage/index.ts'
 import { HoldfastError, systemErrorCode } from '../lib/errors.ts'
 import { type Environment, readEnvironment } from './environment.ts'
 import type { FromRepositoryOptions } from './options/from-repository.ts'
@@ -23,6 +24,7 @@ export interface ConfiguredAccess {
   /** Its name there. */
   readonly name: string
   readonly url: string
+  readonly store: StoreSettings
   /** Reads the password from where the configuration says it is. */
   readonly readPassword: () => Promise<string>
   /** What the command line says about opening it, which wins. */
@@ -66,6 +68,8 @@ export interface ResolvedAccess {
   /** For prompts and messages. */
   readonly what: string
   readonly location: string
+  /** What the configuration says about the store. */
+  readonly store: StoreSettings
   readonly password: PasswordSource
   readonly keyHint: string | undefined
 }
@@ -77,10 +81,11 @@ export async function resolveAccess(
   environment: Environment,
 ): Promise<ResolvedAccess> {
   if (isConfigured(access)) {
-    const { name, url, readPassword, typed } = access
+    const { name, url, store, readPassword, typed } = access
     return {
       what: `repository ${name}`,
       location: url,
+      store,
       password: typed?.password ?? { kind: 'secret', read: readPassword },
       keyHint: typed?.keyHint,
     }
@@ -88,6 +93,7 @@ export async function resolveAccess(
   return {
     what: access.prefix === '' ? 'repository' : 'source repository',
     location: await chooseLocation(access, sources),
+    store: {},
     password: choosePassword(access, sources, environment),
     keyHint: access.keyHint,
   }

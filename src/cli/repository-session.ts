@@ -109,12 +109,17 @@ async function settle(
 }
 
 /** The storage at a location, with the retries and limits that options name. */
-export async function openStorageAt(context: CommandContext, location: string): Promise<Storage> {
+export async function openStorageAt(
+  context: CommandContext,
+  { location, store }: Pick<ResolvedAccess, 'location' | 'store'>,
+): Promise<Storage> {
   const { global, output } = context
   return openStorage(location, {
     extended: global.extended.map(({ key, value }) => `${key}=${value}`),
     uploadBytesPerSecond: global.limitUploadBytesPerSecond,
     downloadBytesPerSecond: global.limitDownloadBytesPerSecond,
+    environment: context.environment,
+    settings: store,
     clock: context.clock,
     onRetry: ({ error, delayMs }) =>
       output.warn(`${error.message}; trying again in ${Math.round(delayMs / 100) / 10} s`),
@@ -152,7 +157,7 @@ async function openNamedRepository(
 ): Promise<Repository> {
   const { global, output } = context
   const access = await resolveRepository(context, options.access)
-  const remote = await openStorageAt(context, access.location)
+  const remote = await openStorageAt(context, access)
   const storage = options.dryRun ? withDryRun(remote) : withWriteGate(remote, gate)
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
   const settings = { ...repositoryOptions(context), cacheDirectory }

@@ -20,6 +20,7 @@ describe('the example of the issue', () => {
         url: '/srv/holdfast/main',
         password: { kind: 'file', name: '/etc/holdfast/password' },
         mount: false,
+        store: {},
       },
     ])
     expect([...sources.keys()]).toEqual(['shop', 'orders', 'catalog', 'session', 'uploads', 'config', 'logs'])
@@ -55,7 +56,14 @@ describe('the example of the issue', () => {
     const example = parse(exampleText) as Record<string, Record<string, Record<string, unknown>>>
     expect(keysAt(schema, [])).toEqual(new Set(Object.keys(example)))
     for (const name of Object.keys(example.repositories!))
-      expect([...keysAt(schema, ['repositories', name])]).toEqual(['url', 'password', 'mount'])
+      expect([...keysAt(schema, ['repositories', name])]).toEqual([
+        'url',
+        'password',
+        'mount',
+        'region',
+        'storageClass',
+        'lock',
+      ])
     for (const source of Object.values(example.sources!)) {
       const known = keysAt(sourceJsonSchema(schema, source.type), [])
       for (const key of [...Object.keys(source), 'hooks', 'require', 'verify', 'repositories'])
@@ -198,4 +206,24 @@ test('an unknown key is refused wherever it stands, at its own place', async () 
     ),
     { numRuns: 150 },
   )
+})
+
+describe('what is said about a store', () => {
+  const withLock = (lock: string): string => `version: 1
+repositories:
+  offsite: { url: "s3:s3.amazonaws.com/backups", password: "env:P", region: eu-1, storageClass: STANDARD_IA, lock: ${lock} }
+`
+  test('a lock is so many days or hours long', async () => {
+    const { repositories } = await loadText(withLock('{ mode: compliance, for: 35d }'))
+    expect(repositories.get('offsite')?.store).toEqual({
+      region: 'eu-1',
+      storageClass: 'STANDARD_IA',
+      lock: { mode: 'compliance', forMs: 35 * 24 * 60 * 60 * 1000 },
+    })
+  })
+
+  test.each(['1m', '0d', 'forever'])('%s is no time for a lock', async (time) => {
+    const problems = await problemsIn(loadText(withLock(`{ mode: governance, for: ${time} }`)))
+    expect(problems.join()).toContain('must be a time in days or hours, like 35d or 12h')
+  })
 })

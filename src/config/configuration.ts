@@ -2,6 +2,7 @@ import type { Assertion } from './assertion.ts'
 import type { ConfigurationPath } from './path.ts'
 import type { SecretReference } from './secret.ts'
 import type { Hooks, VerifyLevel } from './shape.ts'
+import type { StoreShape } from './store-shape.ts'
 
 export interface ConfiguredRepository {
   readonly name: string
@@ -9,6 +10,8 @@ export interface ConfiguredRepository {
   readonly password: SecretReference
   /** Refuse to make or use it when its folder is not on a file system of its own. */
   readonly mount: boolean
+  /** What the owner decided about the store. */
+  readonly store: StoreShape
 }
 
 export interface ConfiguredSource {

@@ -24,7 +24,13 @@ describe('variables define what a file would', () => {
     expect(file).toBeUndefined()
     expect(warnings).toEqual([])
     expect([...repositories.values()]).toEqual([
-      { name: 'main', url: '/backups', password: { kind: 'env', name: 'BACKUP_ENCRYPTION_KEY' }, mount: false },
+      {
+        name: 'main',
+        url: '/backups',
+        password: { kind: 'env', name: 'BACKUP_ENCRYPTION_KEY' },
+        mount: false,
+        store: {},
+      },
     ])
     expect(sources.get('postgres')).toMatchObject({
       repositories: ['main'],

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Assertion, assertion } from './assertion.ts'
 import { configuredName } from './names.ts'
 import { type SecretReference, secretReference } from './secret.ts'
+import { type StoreShape, storeKeys } from './store-shape.ts'
 
 /** How far a restore point is to be proved after each run. */
 export const verifyLevels = ['none', 'checksum', 'structure', 'restore', 'data'] as const
@@ -32,6 +33,7 @@ export interface RepositoryShape {
   readonly url: string
   readonly password: SecretReference
   readonly mount: boolean
+  readonly store: StoreShape
 }
 
 export interface SourceShape {
@@ -56,7 +58,9 @@ const repository = z
     url: z.string().min(1).describe('Where the repository is, as in -r.'),
     password: secretReference.describe('env:NAME or file:PATH'),
     mount: z.boolean().default(false).describe('The folder must be on a mounted file system of its own.'),
+    ...storeKeys,
   })
+  .transform(({ region, storageClass, lock, ...rest }) => ({ ...rest, store: { region, storageClass, lock } }))
   .describe('A repository.')
 
 /** What every source has; the keys of its own type come on top. */

@@ -60,6 +60,10 @@ export const errorCodes = {
   HF_STORAGE_EXISTS: { meaning: 'A create-only write met a file that already exists.', retry: 'never' },
   HF_STORAGE_FULL: { meaning: 'The storage has no space left.', retry: 'after-fix' },
   HF_STORAGE_DENIED: { meaning: 'The storage refused access.', retry: 'after-fix' },
+  HF_STORAGE_RETAINED: { meaning: 'The storage keeps the file until a time that has not come.', retry: 'never' },
+  HF_STORAGE_THROTTLED: { meaning: 'The storage asks for fewer calls.', retry: 'later' },
+  HF_STORAGE_ARCHIVED: { meaning: 'The file lies in an archive that must bring it back first.', retry: 'after-fix' },
+  HF_STORAGE_UNREACHABLE: { meaning: 'The storage cannot be reached.', retry: 'later' },
   HF_STORAGE_IO: { meaning: 'The storage failed to read or write.', retry: 'later' },
   HF_STORAGE_SHORT: { meaning: 'The storage returned fewer bytes than were stored or asked for.', retry: 'later' },
   HF_STORAGE_CONTRACT: {

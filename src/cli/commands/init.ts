@@ -33,7 +33,7 @@ export const initCommand: Command<InitOptions> = {
     const place = await chooseLocation(access, sources)
     const location = displayLocation(place)
     const chunkerPolynomial = await sourcePolynomial(context, options)
-    const storage = await openStorageAt(context, place)
+    const storage = await openStorageAt(context, { location: place, store: {} })
     try {
       const password = await readFirstPassword(context, choosePassword(access, sources, environment))
       const { config } = await initRepository(
@@ -77,8 +77,8 @@ async function initConfigured(context: CommandContext, options: InitOptions): Pr
 /** Makes a repository of the configuration. @throws HoldfastError HF_REPO_EXISTS, HF_SECRET_UNAVAILABLE, storage errors */
 async function initOne(context: CommandContext, access: ConfiguredAccess, options: EngineInitOptions): Promise<void> {
   const { output, sources, environment } = context
-  const { location: url, password } = await resolveAccess(access, sources, environment)
-  const storage = await openStorageAt(context, url)
+  const { location: url, store, password } = await resolveAccess(access, sources, environment)
+  const storage = await openStorageAt(context, { location: url, store })
   try {
     const { config } = await initRepository(storage, { password: await readFirstPassword(context, password) }, options)
     const location = displayLocation(url)

@@ -44,9 +44,9 @@ export async function loadConfigured(context: CommandContext, options: Configura
 
 /** How to open a repository of the configuration. Others must not be able to read its password file (S2-55). @throws HoldfastError HF_NOT_MOUNTED */
 export function accessOf(configuration: Configuration, name: string, environment: Environment): ConfiguredAccess {
-  const { url, password, mount } = configuration.repositories.get(name)!
+  const { url, store, password, mount } = configuration.repositories.get(name)!
   if (mount) requireMount(name, url)
-  return { name, url, readPassword: () => readSecret(password, { environment, checkPermissions: true }) }
+  return { name, url, store, readPassword: () => readSecret(password, { environment, checkPermissions: true }) }
 }
 
 /** What each sort of source takes as settings, by type. */

@@ -260,6 +260,7 @@ describe('each check notices a storage that', () => {
     const storage: Storage = {
       location: inner.location,
       properties: inner.properties,
+      features: inner.features,
       create: (options) => inner.create(options),
       put: (file, content, options) => inner.put(file, content, options),
       get: (file, range, options) => inner.get(file, range, options),

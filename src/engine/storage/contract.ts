@@ -336,6 +336,7 @@ function check(name: string, body: Body): StorageCheck {
     const watched: Storage = {
       location: storage.location,
       properties: storage.properties,
+      features: storage.features,
       create: (options) => storage.create(options),
       put: (file, content, options) => {
         written.set(fileKey(file), file)

@@ -3,6 +3,16 @@
  * something around any store, and `locations.ts` finds the one that a location names. Nothing here knows what files hold.
  */
 export { type CheckResult, type CheckSizes, type StorageCheck, storageChecks, verifyStorage } from './contract.ts'
+export type {
+  ClassifiedFile,
+  DeletedFile,
+  Retention,
+  RetentionFeature,
+  StorageClassFeature,
+  StoreFeatures,
+  StoreFinding,
+  VersionsFeature,
+} from './features.ts'
 export { interruption, sleepUnlessInterrupted, throwIfInterrupted } from './interruption.ts'
 export { type CacheFolder, listCacheFolders, prepareCacheFolder, removeCacheFolder } from './layers/cache-directory.ts'
 export { type BandwidthLimitOptions, withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
@@ -29,4 +39,5 @@ export {
   type StorageProperties,
   type StoredFile,
 } from './storage.ts'
+export type { LockSettings, StoreSettings } from './store-settings.ts'
 export { WriteGate } from './write-gate.ts'

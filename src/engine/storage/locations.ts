@@ -1,36 +1,29 @@
-import type { Clock } from '../../lib/clock.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
+import type { Backend, BackendRequest } from './backend.ts'
 import { withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
 import { type RetryOptions, withRetry } from './layers/with-retry.ts'
-import { openLocalStorage } from './local/local-storage.ts'
+import { localBackend } from './local/local-backend.ts'
 import type { Storage } from './storage.ts'
+import type { StoreSettings } from './store-settings.ts'
 
 export interface StorageOptions {
   /** Extended options as given by `-o`: `local.connections=4`. */
   readonly extended?: readonly string[]
   readonly uploadBytesPerSecond?: number | undefined
   readonly downloadBytesPerSecond?: number | undefined
+  /** Where stores find credentials; nothing by default. */
+  readonly environment?: BackendRequest['environment']
+  /** What the configuration says about the store. */
+  readonly settings?: StoreSettings
   readonly clock?: Clock
   readonly onRetry?: RetryOptions['onRetry']
 }
 
-/** A kind of store. A new one is one folder beside `local/` and its line in `backends`. */
-interface Backend {
-  /** For people. */
-  readonly title: string
-  /** Names of its extended options, without the scheme. */
-  readonly options: readonly string[]
-  /**
-   * `place` is the location without the scheme. A store behind a network puts `withConnectionLimit` around itself.
-   * Absent: not supported by this version.
-   */
-  readonly open?: (place: string, options: ReadonlyMap<string, string>) => Storage
-}
-
-const unsupported = (title: string): Backend => ({ title, options: [] })
+const unsupported = (title: string): Backend => ({ title, options: [], settings: [] })
 
 const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
-  ['local', { title: 'a local folder', options: ['connections'], open: openLocal }],
+  ['local', localBackend],
   ['s3', unsupported('Amazon S3 and compatible stores')],
   ['sftp', unsupported('SFTP')],
   ['rest', unsupported("restic's REST server")],
@@ -55,7 +48,10 @@ export function openStorage(location: string, options: StorageOptions = {}): Sto
       context: { scheme },
     })
   }
-  return withLayers(backend.open(place, extendedOptionsOf(scheme, options.extended ?? [])), options)
+  const { environment = {}, settings = {}, clock = systemClock } = options
+  requireUnderstood(scheme, backend, settings)
+  const extended = extendedOptionsOf(scheme, options.extended ?? [])
+  return withLayers(backend.open({ place, options: extended, environment, settings, clock }), options)
 }
 
 /**
@@ -114,18 +110,14 @@ function extendedOptionsOf(scheme: string, extended: readonly string[]): Readonl
 const supportedOptions = (): string[] =>
   [...backends].flatMap(([scheme, backend]) => backend.options.map((option) => `${scheme}.${option}`))
 
-function openLocal(place: string, options: ReadonlyMap<string, string>): Storage {
-  if (place === '') {
-    throw new HoldfastError('HF_STORAGE_LOCATION', 'local: names no folder', { hint: 'Write the path behind it.' })
-  }
-  const connections = options.get('connections')
-  return openLocalStorage(place, connections === undefined ? {} : { connections: connectionsOf('local', connections) })
-}
-
-function connectionsOf(scheme: string, value: string): number {
-  const connections = Number(value)
-  if (/^[0-9]+$/.test(value) && connections >= 1 && connections <= 1000) return connections
-  throw new HoldfastError('HF_USAGE', `${scheme}.connections is a number from 1 to 1000, not ${JSON.stringify(value)}`)
+/** Settings that would do nothing are refused: whoever asks for a lock must not believe that there is one. */
+function requireUnderstood(scheme: string, backend: Backend, settings: StoreSettings): void {
+  for (const [name, value] of Object.entries(settings))
+    if (value !== undefined && !backend.settings.some((known) => known === name))
+      throw new HoldfastError('HF_UNSUPPORTED', `${scheme}: (${backend.title}) knows nothing of "${name}"`, {
+        hint: `Take "${name}" out of the settings of this repository, or choose another store.`,
+        context: { scheme },
+      })
 }
 
 /** A location as it may be shown: `***` in the place of a password. */

@@ -1,4 +1,5 @@
 import type { Id } from '../../lib/id.ts'
+import type { StoreFeatures } from './features.ts'
 import type { GateMemory } from './write-gate.ts'
 
 /** The kinds of file a repository consists of. `data` files are packs. */
@@ -65,17 +66,18 @@ export interface StorageProperties {
  * - A range past the end: HF_STORAGE_SHORT. Never fewer bytes than asked for. Zero bytes within the file are an empty result.
  * - `list` yields only well-formed names, each once, in any order, and ignores everything else. Files that come or go meanwhile may be in it or not.
  * - Cancelled before they begin, calls do nothing.
- * - Errors are HoldfastErrors; `retry: 'later'` marks those a retry can heal. A full or forbidden store is HF_STORAGE_FULL or HF_STORAGE_DENIED.
+ * - Errors are HoldfastErrors; `retry: 'later'` marks those a retry can heal. A full or forbidden store is HF_STORAGE_FULL or HF_STORAGE_DENIED, one
+ *   that retains the file HF_STORAGE_RETAINED.
  *
  * The store neither knows nor checks what files hold: whoever reads them compares them with their names.
  *
- * A new backend is a folder beside `local/` with one `open...Storage` function, one line in `locations.ts`, and a test that runs
- * `contract.ts` on it. It makes one attempt per call and classifies its errors; retries, limits, caching and faults are `layers/`.
+ * A new backend is a folder beside `local/` with a `Backend`, one line in `locations.ts`, and a test that runs `contract.ts` on it. It makes one attempt per call and classifies its errors; retries, limits, caching and faults are `layers/`.
  */
 export interface Storage {
   /** For people: scheme and place, never a secret. */
   readonly location: string
   readonly properties: StorageProperties
+  readonly features: StoreFeatures
   /** Makes the layout of an empty repository; existing parts are left as they are. */
   create(options?: CallOptions): Promise<void>
   put(file: FileRef, content: Uint8Array, options?: PutOptions): Promise<void>

@@ -230,6 +230,7 @@ describe('repair packs', () => {
       {
         location: storage.location,
         properties: storage.properties,
+        features: storage.features,
         create: (options) => storage.create(options),
         put: (file, content, options) => storage.put(file, content, options),
         stat: (file, options) => storage.stat(file, options),

@@ -16,6 +16,7 @@ function gated(): { storage: Storage; running: { file: FileRef; finish: () => vo
   const storage: Storage = {
     location: memory.location,
     properties: memory.properties,
+    features: memory.features,
     create: (options) => memory.create(options),
     put: (file, content, options) => memory.put(file, content, options),
     get: (file) => new Promise((resolve) => running.push({ file, finish: () => resolve(new Uint8Array()) })),

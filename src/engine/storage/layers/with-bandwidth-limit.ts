@@ -23,6 +23,7 @@ export function withBandwidthLimit(storage: Storage, options: BandwidthLimitOpti
   return {
     location: storage.location,
     properties: withoutDirectory(storage.properties),
+    features: storage.features,
     create: (options) => storage.create(options),
     put: async (file, content, options) => {
       if (!isExempt(file)) await upload?.take(content.length, options?.signal)

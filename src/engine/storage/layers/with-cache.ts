@@ -92,6 +92,7 @@ export function withCache(storage: Storage, options: CacheOptions): CachedStorag
   return {
     location: storage.location,
     properties: storage.properties,
+    features: storage.features,
     create: (call) => storage.create(call),
     put: async (file, content, call) => {
       await storage.put(file, content, call)

@@ -14,6 +14,7 @@ export function withConnectionLimit(storage: Storage, connections: number): Stor
   return {
     location: storage.location,
     properties: { ...withoutDirectory(storage.properties), connections },
+    features: storage.features,
     create: (options) => gate.run(options?.signal, () => storage.create(options)),
     put: (file, content, options) => through(file.kind, options, () => storage.put(file, content, options)),
     get: (file, range, options) => through(file.kind, options, () => storage.get(file, range, options)),

@@ -55,6 +55,7 @@ export function withDryRun(storage: Storage, options: DryRunOptions = {}): Stora
   return {
     location: storage.location,
     properties: withoutDirectory(storage.properties),
+    features: {},
     create: async (options) => throwIfInterrupted(options?.signal),
     put: async (file, content, options) => {
       throwIfInterrupted(options?.signal)

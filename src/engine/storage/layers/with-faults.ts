@@ -74,6 +74,7 @@ export function withFaults(storage: Storage, faults: readonly Fault[], clock: Cl
   return {
     location: storage.location,
     properties: withoutDirectory(storage.properties),
+    features: storage.features,
     calls,
     create: (options) => around(begin('create', undefined, '', options), () => storage.create(options)),
     put: (file, content, options) =>

@@ -76,6 +76,7 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
   return {
     location: storage.location,
     properties: storage.properties,
+    features: storage.features,
     create: (options) => attempts('create', options, () => storage.create(options)),
     put: (file, content, options) =>
       attempts(`put ${describeFile(file)}`, options, async (failures) => {

@@ -15,6 +15,7 @@ export function withWriteGate(storage: Storage, gate: WriteGate): Storage {
     properties: directory
       ? { ...storage.properties, directory: { ...directory, gate: gate.memory } }
       : storage.properties,
+    features: storage.features,
     create: (options) => storage.create(options),
     put: async (file, content, options) => {
       await waits(file)

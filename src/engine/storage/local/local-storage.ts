@@ -3,6 +3,7 @@ import { open, readdir, stat, unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
 import { isId } from '../../../lib/id.ts'
+import type { StoreFeatures } from '../features.ts'
 import { throwIfInterrupted } from '../interruption.ts'
 import { rangeWithin, shortFile } from '../range.ts'
 import {
@@ -43,6 +44,7 @@ export function openLocalStorage(path: string, options: LocalStorageOptions = {}
 class LocalStorage implements Storage {
   readonly location: string
   readonly properties: StorageProperties & { readonly directory: PackDirectory }
+  readonly features: StoreFeatures = {}
   /** Leftovers that a listing came across, removed by the next write. */
   readonly #leftovers = new Set<string>()
 

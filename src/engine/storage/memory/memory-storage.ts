@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../../lib/errors.ts'
+import type { StoreFeatures } from '../features.ts'
 import { fileKey } from '../file-key.ts'
 import { throwIfInterrupted } from '../interruption.ts'
 import { rangeWithin } from '../range.ts'
@@ -22,6 +23,7 @@ export function openMemoryStorage(location = 'memory'): Storage {
 class MemoryStorage implements Storage {
   readonly location: string
   readonly properties: StorageProperties = { connections: 8, atomicReplace: true, createOnly: true }
+  readonly features: StoreFeatures = {}
   readonly #files = new Map<string, Uint8Array>()
 
   constructor(location: string) {
