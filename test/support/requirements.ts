@@ -1,4 +1,5 @@
 import { commandPath } from './command-path.ts'
+import { canMakeMinio, hasMinio, makeMinio } from './servers/minio-program.ts'
 import { canMakeFerret, FERRETDB_VERSION, hasFerret, makeFerret } from './servers/mongo/ferret-programs.ts'
 import { mongodProgram } from './servers/mongo/mongod-program.ts'
 import { completePrograms, hasPostgres } from './servers/postgres-programs.ts'
@@ -49,6 +50,11 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
     isPresent: hasFerret,
     build: { isPossible: canMakeFerret, run: makeFerret },
   },
+  minio: {
+    what: 'MinIO (built by scripts/setup.ts with Go)',
+    isPresent: hasMinio,
+    build: { isPossible: canMakeMinio, run: makeMinio },
+  },
   mongod: { what: 'mongod (on PATH, or HOLDFAST_TEST_MONGOD)', isPresent: () => mongodProgram() !== undefined },
   mongotools: {
     what: 'the commands mongodump, mongorestore and bsondump',
@@ -73,6 +79,7 @@ export type RequirementName =
   | 'postgres18'
   | 'postgres18-clients'
   | 'ferretdb'
+  | 'minio'
   | 'mongod'
   | 'mongotools'
   | 'root'
