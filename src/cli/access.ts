@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import type { StoreSettings } from '../engine/storage/index.ts'
 import { HoldfastError, systemErrorCode } from '../lib/errors.ts'
+import { trimSpace } from '../lib/white-space.ts'
 import { type Environment, readEnvironment } from './environment.ts'
 import type { FromRepositoryOptions } from './options/from-repository.ts'
 import type { GlobalOptions } from './options/global.ts'
 import type { ValueSource } from './options/parse.ts'
-import { decodeText, trimSpace } from './text-file.ts'
+import { decodeText } from './text-file.ts'
 
 /** Which repository and how to open it: the options of one repository, whatever they are called. */
 export interface AccessOptions {

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
+import { splitCommandLine } from '../lib/command-line.ts'
 import { HoldfastError, isHoldfastError, systemErrorCode } from '../lib/errors.ts'
+import { trimSpace } from '../lib/white-space.ts'
 import type { PasswordSource } from './access.ts'
-import { splitCommandLine } from './command-line.ts'
 import type { CommandContext } from './context.ts'
 import { readLine } from './input.ts'
 import type { NewKeyOptions } from './options/new-password.ts'
-import { decodeText, trimSpace } from './text-file.ts'
+import { decodeText } from './text-file.ts'
 
 /** How often a wrong password may be typed again. */
 const TRIES = 3

@@ -120,7 +120,15 @@ export async function openStorageAt(
     downloadBytesPerSecond: global.limitDownloadBytesPerSecond,
     environment: context.environment,
     settings: store,
+    network: {
+      caFiles: global.caCertificateFiles,
+      clientCertificateFile: global.clientCertificateFile,
+      isInsecure: global.insecureTls,
+      userAgent: global.httpUserAgent,
+      stuckRequestTimeoutMs: global.stuckRequestTimeoutMs,
+    },
     clock: context.clock,
+    onNotice: (text) => output.warn(text),
     onRetry: ({ error, delayMs }) =>
       output.warn(`${error.message}; trying again in ${Math.round(delayMs / 100) / 10} s`),
   })

@@ -2,15 +2,6 @@ import { HoldfastError } from '../lib/errors.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-// Go's unicode.IsSpace; JavaScript's trim also takes U+FEFF and leaves U+0085.
-const SPACE = '[\\t\\n\\v\\f\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]'
-const aroundText = new RegExp(`^${SPACE}+|${SPACE}+$`, 'g')
-const isSpacePattern = new RegExp(SPACE)
-
-export const isSpace = (character: string): boolean => isSpacePattern.test(character)
-
-export const trimSpace = (text: string): string => text.replace(aroundText, '')
-
 /**
  * Text of a small file as restic reads it: UTF-8, or UTF-16 when a byte order mark says so; the mark is dropped.
  * @throws HoldfastError HF_USAGE when the bytes are not such text; `what` names the file

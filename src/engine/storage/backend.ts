@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
+import type { NetworkSettings } from './network.ts'
 import type { Storage } from './storage.ts'
 import type { StoreSettings } from './store-settings.ts'
 
@@ -28,5 +29,8 @@ export interface BackendRequest {
   /** Where credentials come from, by the names that the vendor's own tools use. */
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly settings: StoreSettings
+  readonly network: NetworkSettings
   readonly clock: Clock
+  /** Something that whoever started this should see, and that is no failure, such as the fingerprint of a key trusted for the first time. */
+  readonly onNotice: (text: string) => void
 }

@@ -27,6 +27,7 @@ export { type LocalStorageOptions, openLocalStorage } from './local/local-storag
 export { type PackDirectory, readPackInto, writePackFile } from './local/pack-files.ts'
 export { displayLocation, openStorage, type StorageOptions } from './locations.ts'
 export { openMemoryStorage } from './memory/memory-storage.ts'
+export type { NetworkSettings } from './network.ts'
 export {
   type ByteRange,
   type CallOptions,

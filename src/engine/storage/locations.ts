@@ -4,6 +4,7 @@ import type { Backend, BackendRequest } from './backend.ts'
 import { withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
 import { type RetryOptions, withRetry } from './layers/with-retry.ts'
 import { localBackend } from './local/local-backend.ts'
+import { defaultNetwork, type NetworkSettings } from './network.ts'
 import type { Storage } from './storage.ts'
 import type { StoreSettings } from './store-settings.ts'
 
@@ -16,8 +17,11 @@ export interface StorageOptions {
   readonly environment?: BackendRequest['environment']
   /** What the configuration says about the store. */
   readonly settings?: StoreSettings
+  /** How stores behind a network are talked to. */
+  readonly network?: NetworkSettings
   readonly clock?: Clock
   readonly onRetry?: RetryOptions['onRetry']
+  readonly onNotice?: BackendRequest['onNotice']
 }
 
 const unsupported = (title: string): Backend => ({ title, options: [], settings: [] })
@@ -48,10 +52,12 @@ export function openStorage(location: string, options: StorageOptions = {}): Sto
       context: { scheme },
     })
   }
-  const { environment = {}, settings = {}, clock = systemClock } = options
+  const { environment = {}, settings = {}, network = defaultNetwork, clock = systemClock } = options
+  const onNotice = options.onNotice ?? (() => undefined)
   requireUnderstood(scheme, backend, settings)
   const extended = extendedOptionsOf(scheme, options.extended ?? [])
-  return withLayers(backend.open({ place, options: extended, environment, settings, clock }), options)
+  const request = { place, options: extended, environment, settings, network, clock, onNotice }
+  return withLayers(backend.open(request), options)
 }
 
 /**

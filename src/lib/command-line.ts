@@ -1,5 +1,5 @@
-import { HoldfastError } from '../lib/errors.ts'
-import { isSpace } from './text-file.ts'
+import { HoldfastError } from './errors.ts'
+import { isSpace } from './white-space.ts'
 
 /**
  * Splits a command into its words as restic does, so that one command serves both: words end at white space, at a backslash and at a quote;
