@@ -31,8 +31,11 @@ export function writeDigest(words: Uint32Array, first: number, stride: number, d
   for (let i = 0; i < 8; i++) writeWord(digest, 4 * i, words[first + i * stride]!)
 }
 
-/** Completes a message of `totalBytes` whose last `usedBytes` are at the front of `area`; returns the number of blocks they now fill. */
-function pad(area: Uint8Array, usedBytes: number, totalBytes: number): number {
+/**
+ * Completes a message of `totalBytes` whose last `usedBytes` are at the front of `area`, which has room for two blocks more; returns the number of
+ * blocks they now fill.
+ */
+export function pad(area: Uint8Array, usedBytes: number, totalBytes: number): number {
   const blocks = Math.ceil((usedBytes + PADDING_BYTES) / BLOCK_BYTES)
   const end = blocks * BLOCK_BYTES
   area[usedBytes] = 0x80

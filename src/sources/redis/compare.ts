@@ -1,6 +1,6 @@
-import { sha256 } from '../../engine/kernels/sha256.ts'
 import { equalBytes } from '../../lib/bytes.ts'
-import { entryDigest, type RdbEntry } from './rdb/entry.ts'
+import { DIGEST_BYTES } from './rdb/digest.ts'
+import { digestEntry, type RdbEntry, type RdbKey } from './rdb/entry.ts'
 import { readRdb } from './rdb/reader.ts'
 
 /** A key that is not in both files as it should be. */
@@ -21,59 +21,103 @@ export interface ComparisonOptions {
 }
 
 const BUCKETS = 1 << 16
+const WORDS = DIGEST_BYTES / 4
+const FNV_BASIS = 0x811c9dc5
+const FNV_PRIME = 0x01000193
 const DEFAULT_LIMIT = 100
 
 /**
- * The keys in which two RDB files differ. Reads both once if they are equal, else twice: keys are first compared by the thousand, then
- * those of differing buckets one by one, so that memory does not grow with the files.
+ * What of two RDB files is equal cancels itself: keys by the thousand, so that memory does not grow with the files. Each key of both files is
+ * given to it once.
+ */
+export class KeyBuckets {
+  readonly #words = new Uint32Array(WORDS * BUCKETS)
+  readonly #digest = new Uint8Array(DIGEST_BYTES)
+  readonly #view = new DataView(this.#digest.buffer)
+
+  toggle(entry: RdbEntry): void {
+    digestEntry(entry, this.#digest)
+    const at = WORDS * bucketOf(entry)
+    for (let i = 0; i < WORDS; i++) this.#words[at + i]! ^= this.#view.getUint32(4 * i)
+  }
+
+  /** Where a key is that is not the same in both, at most so many. */
+  differing(most: number): ReadonlySet<number> {
+    const differing = new Set<number>()
+    for (let i = 0; i < this.#words.length && differing.size < most; i++)
+      if (this.#words[i] !== 0) differing.add(Math.floor(i / WORDS))
+    return differing
+  }
+}
+
+/** Whether a key had expired at that time, in milliseconds since 1970. */
+export const hasExpired = ({ expiresAt }: RdbKey, at: bigint | undefined): boolean =>
+  at !== undefined && expiresAt !== undefined && expiresAt <= at
+
+/**
+ * The keys in which two RDB files differ. Reads both once if they are equal, else twice: then those of differing buckets are compared one by
+ * one.
  *
  * @throws HoldfastError HF_SOURCE_DAMAGED, HF_SOURCE_UNSUPPORTED
  */
 export async function compareRdb(
   expected: () => AsyncIterable<Uint8Array>,
   actual: () => AsyncIterable<Uint8Array>,
-  { expiredAt, limit = DEFAULT_LIMIT, ignoreUnexpected = false }: ComparisonOptions = {},
+  options: ComparisonOptions = {},
 ): Promise<readonly KeyDifference[]> {
-  const entries = async function* (input: () => AsyncIterable<Uint8Array>): AsyncGenerator<RdbEntry> {
-    for await (const entry of readRdb(input()))
-      if (expiredAt === undefined || entry.expiresAt === undefined || entry.expiresAt > expiredAt) yield entry
-  }
-  const buckets = new Uint32Array(4 * BUCKETS)
-  for (const input of [expected, actual]) for await (const entry of entries(input)) toggle(buckets, entry)
-  const differing = new Set<number>()
+  const buckets = new KeyBuckets()
+  await toggleAll(buckets, actual(), options.expiredAt)
+  return await compareWithBuckets(expected, actual, buckets, options)
+}
+
+/** The same for a second file whose keys are in `buckets` already, but for those that had expired: if it is equal, it is not read again. */
+export async function compareWithBuckets(
+  expected: () => AsyncIterable<Uint8Array>,
+  actual: () => AsyncIterable<Uint8Array>,
+  buckets: KeyBuckets,
+  { expiredAt, limit = DEFAULT_LIMIT, ignoreUnexpected = false }: ComparisonOptions,
+): Promise<readonly KeyDifference[]> {
+  await toggleAll(buckets, expected(), expiredAt)
   // What is ignored may fill any number of them.
-  const most = ignoreUnexpected ? BUCKETS : limit
-  for (let i = 0; i < BUCKETS && differing.size < most; i++)
-    if (buckets.subarray(4 * i, 4 * i + 4).some((word) => word !== 0)) differing.add(i)
+  const differing = buckets.differing(ignoreUnexpected ? BUCKETS : limit)
   if (differing.size === 0) return []
+  const isAsked = (entry: RdbEntry): boolean => !hasExpired(entry, expiredAt) && differing.has(bucketOf(entry))
   const missing = new Map<string, RdbEntry>()
-  for await (const entry of entries(expected)) if (differing.has(bucketOf(entry))) missing.set(nameOf(entry), entry)
+  await readRdb(expected(), { onEntry: (entry) => isAsked(entry) && missing.set(nameOf(entry), entry) })
   const differences: KeyDifference[] = []
-  for await (const entry of entries(actual)) {
-    if (!differing.has(bucketOf(entry))) continue
-    const name = nameOf(entry)
-    const before = missing.get(name)
-    if (before === undefined && ignoreUnexpected) continue
-    missing.delete(name)
-    const what = before === undefined ? 'unexpected' : difference(before, entry, expiredAt)
-    if (what !== undefined) differences.push({ db: entry.db, key: entry.key, what })
-  }
+  await readRdb(actual(), {
+    onEntry: (entry) => {
+      if (!isAsked(entry)) return
+      const name = nameOf(entry)
+      const before = missing.get(name)
+      if (before === undefined && ignoreUnexpected) return
+      missing.delete(name)
+      const what = before === undefined ? 'unexpected' : difference(before, entry, expiredAt)
+      if (what !== undefined && differences.length < limit) differences.push({ db: entry.db, key: entry.key, what })
+    },
+  })
   for (const { db, key, fieldsExpireFrom } of missing.values())
     if (!mayHaveGone(fieldsExpireFrom, expiredAt)) differences.push({ db, key, what: 'missing' })
   return differences.slice(0, limit)
 }
 
-/** Equal entries of both files cancel each other. */
-function toggle(buckets: Uint32Array, entry: RdbEntry): void {
-  const digest = entryDigest(entry)
-  const bucket = 4 * bucketOf(entry)
-  const view = new DataView(digest.buffer, digest.byteOffset)
-  for (let i = 0; i < 4; i++) buckets[bucket + i]! ^= view.getUint32(4 * i)
+async function toggleAll(
+  buckets: KeyBuckets,
+  input: AsyncIterable<Uint8Array>,
+  expiredAt: bigint | undefined,
+): Promise<void> {
+  await readRdb(input, {
+    onEntry: (entry) => {
+      if (!hasExpired(entry, expiredAt)) buckets.toggle(entry)
+    },
+  })
 }
 
+/** FNV-1a of the key, folded. */
 function bucketOf({ db, key }: RdbEntry): number {
-  const hash = sha256(key)
-  return ((hash[0]! | (hash[1]! << 8)) + db) % BUCKETS
+  let hash = FNV_BASIS ^ db
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key[i]!, FNV_PRIME)
+  return ((hash >>> 16) ^ hash) & (BUCKETS - 1)
 }
 
 const nameOf = ({ db, key }: RdbEntry): string => `${db}:${key.toString('latin1')}`

@@ -1,6 +1,7 @@
 import { damaged } from './rdb/damage.ts'
-import { DigestSum } from './rdb/digest.ts'
-import { entryDigest, type RdbEntry } from './rdb/entry.ts'
+import { DIGEST_BYTES, DigestSum } from './rdb/digest.ts'
+import { digestEntry, type RdbEntry } from './rdb/entry.ts'
+import type { RdbSummary } from './rdb/reader.ts'
 
 /** Keys, and the sum modulo 2^128 of their hashes in hex: equal for equal keys, in whatever order and encoding. */
 export interface KeyTotals {
@@ -45,14 +46,16 @@ export class Fingerprint {
   readonly #databases = new Map<number, { readonly all: Totals; readonly expiring: Totals }>()
   readonly #modules = new Map<string, number>()
   readonly #expiredAt: bigint | undefined
+  readonly #digest = new Uint8Array(DIGEST_BYTES)
 
   /** Keys that have expired at `expiredAt` (milliseconds since 1970) do not count: a server drops them when it loads a file. */
   constructor(expiredAt?: bigint) {
     this.#expiredAt = expiredAt
   }
 
-  add(entry: RdbEntry): void {
-    const { db, expiresAt, module } = entry
+  /** `db`: where it counts. */
+  add(entry: RdbEntry, db: number = entry.db): void {
+    const { expiresAt, module } = entry
     if (expiresAt !== undefined && this.#expiredAt !== undefined && expiresAt <= this.#expiredAt) return
     let database = this.#databases.get(db)
     if (database === undefined) {
@@ -60,9 +63,9 @@ export class Fingerprint {
       database = { all: new Totals(), expiring: new Totals() }
       this.#databases.set(db, database)
     }
-    const digest = entryDigest(entry)
-    database.all.add(digest)
-    if (expiresAt !== undefined) database.expiring.add(digest)
+    digestEntry(entry, this.#digest)
+    database.all.add(this.#digest)
+    if (expiresAt !== undefined) database.expiring.add(this.#digest)
     if (module !== undefined && (this.#modules.has(module) || this.#modules.size < MAX_MODULES))
       this.#modules.set(module, (this.#modules.get(module) ?? 0) + 1)
   }
@@ -78,3 +81,17 @@ export class Fingerprint {
     return [...this.#modules].sort(([a], [b]) => (a < b ? -1 : 1)).map(([module, keys]) => ({ module, keys }))
   }
 }
+
+/** Whether databases have the same content; both by number, as `Fingerprint` has them. */
+export const sameDatabases = (a: readonly DatabaseFingerprint[], b: readonly DatabaseFingerprint[]): boolean =>
+  a.length === b.length &&
+  a.every(
+    ({ db, all, expiring }, i) => db === b[i]!.db && sameTotals(all, b[i]!.all) && sameTotals(expiring, b[i]!.expiring),
+  )
+
+export const sameTotals = (a: KeyTotals | undefined, b: KeyTotals | undefined): boolean =>
+  a !== undefined && b !== undefined && a.keys === b.keys && a.sum === b.sum
+
+/** Whether two files have the same libraries of functions. */
+export const sameFunctions = (a: RdbSummary['functions'], b: RdbSummary['functions']): boolean =>
+  a.libraries === b.libraries && a.sum === b.sum

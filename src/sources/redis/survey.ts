@@ -1,6 +1,7 @@
 import { Sha256Stream } from '../../engine/kernels/sha256.ts'
 import { toHex } from '../../lib/bytes.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
+import { type DatabaseFingerprint, Fingerprint } from './fingerprint.ts'
 import type { RdbKey } from './rdb/entry.ts'
 import type { RdbSummary } from './rdb/reader.ts'
 import { RdbSplitter } from './rdb/splitter.ts'
@@ -15,6 +16,8 @@ export interface Survey {
   readonly bytes: number
   /** Keys of each database of the target. */
   readonly databases: ReadonlyMap<number, number>
+  /** What a server has that holds the selection and nothing else. */
+  readonly fingerprint: readonly DatabaseFingerprint[]
   /** Databases of the snapshot of which several have selected keys and would become one. */
   readonly merged: readonly (readonly number[])[]
   /** Lengths of the values that are too long to be held, by where they begin. */
@@ -61,6 +64,7 @@ async function read(
   let libraryBytes = 0
   let hasModuleData = false
   const databases = new Map<number, number>()
+  const fingerprint = new Fingerprint()
   const origins = new Map<number, Set<number>>()
   let longest: Survey['longest']
   const longValues = new Map<number, number>()
@@ -69,9 +73,11 @@ async function read(
   const splitter = new RdbSplitter({
     onKey: ({ key }) => selection.wants(key),
     onValue: () => undefined,
-    onEntry: ({ db, key, code, module, start, end }) => {
+    onEntry: (entry) => {
+      const { db, key, code, module, start, end } = entry
       keys++
       const target = selection.databaseOf(db)
+      fingerprint.add(entry, target)
       databases.set(target, (databases.get(target) ?? 0) + 1)
       const from = origins.get(target)
       if (from === undefined) origins.set(target, new Set([db]))
@@ -109,6 +115,7 @@ async function read(
     keys,
     bytes,
     databases,
+    fingerprint: fingerprint.databases,
     merged,
     longValues,
     longest,

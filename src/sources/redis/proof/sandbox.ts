@@ -8,10 +8,11 @@ import { formatSize } from '../../../lib/sizes.ts'
 import type { AssertionAnswer, ProofCheck, ProofJob, ProofSandbox } from '../../proof.ts'
 import type { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import type { RedisClient } from '../client.ts'
-import { compareRdb, type KeyDifference } from '../compare.ts'
+import { compareWithBuckets, hasExpired, KeyBuckets, type KeyDifference } from '../compare.ts'
+import { Fingerprint, sameDatabases, sameFunctions } from '../fingerprint.ts'
 import { keyText } from '../key-text.ts'
 import { keyCount } from '../plan-text.ts'
-import { RdbReader } from '../rdb/reader.ts'
+import { RdbReader, type RdbSummary } from '../rdb/reader.ts'
 import { formatText, readersOf } from '../rdb-versions.ts'
 import { writeRdb } from '../restore/write-rdb.ts'
 import { ownModules, productName, readFacts } from '../server.ts'
@@ -20,7 +21,7 @@ import { startTransfer } from '../transfer.ts'
 import { answerCommand } from './answer.ts'
 import { findPrograms, programFor, programText, type ServerProgram } from './programs.ts'
 import { type SandboxServer, startSandboxServer, unusableFolder } from './sandbox-server.ts'
-import { openForProof, outcomeOf, sameFunctions } from './structure.ts'
+import { openForProof, outcomeOf } from './structure.ts'
 
 const MIN_DATABASES = 16
 const MAX_NAMED = 5
@@ -98,6 +99,15 @@ function lackOf(folder: SandboxFolder, { manifest, bytes }: RedisSnapshot): stri
   return undefined
 }
 
+/** The content of the server that loaded a snapshot. */
+interface ReadBack {
+  readonly summary: RdbSummary
+  readonly fingerprint: Fingerprint
+  /** Without what had expired then. */
+  readonly buckets: KeyBuckets
+  readonly expiredAt: bigint
+}
+
 class RedisSandbox implements ProofSandbox {
   readonly facts: Readonly<Record<string, string>>
   readonly #job: ProofJob
@@ -126,31 +136,22 @@ class RedisSandbox implements ProofSandbox {
     const { signal } = this.#job
     const { manifest } = this.#snapshot
     const path = join(this.#folder.path, 'loaded.rdb')
-    const reader = new RdbReader({ onEntry: () => undefined })
-    {
-      using client = await this.#server.connect(signal)
-      const facts = await readFacts(client)
-      const { bytes } = await startTransfer(client, facts.kind === 'valkey' ? facts.version : undefined)
-      await writeRdb(
-        path,
-        tapped(bytes, (piece) => reader.push(piece)),
-        () => undefined,
-        signal,
-      )
-    }
-    const { functions } = reader.end()
-    const expiredAt = systemClock.now() / NANOSECONDS_PER_MILLISECOND
-    let differences: readonly KeyDifference[]
-    try {
-      differences = await compareRdb(
-        () => this.#snapshot.rdb(signal),
-        () => createReadStream(path),
-        { expiredAt },
-      )
-    } catch (error) {
-      this.#report('keys', outcomeOf(error))
-      return
-    }
+    const loaded = await this.#readBack(path)
+    let differences: readonly KeyDifference[] = []
+    // The file that was loaded is the one its manifest is of. What has expired since is looked for in that file.
+    if (!sameDatabases(loaded.fingerprint.databases, manifest.databases))
+      try {
+        differences = await compareWithBuckets(
+          () => this.#snapshot.rdb(signal),
+          () => createReadStream(path),
+          loaded.buckets,
+          { expiredAt: loaded.expiredAt },
+        )
+      } catch (error) {
+        this.#report('keys', outcomeOf(error))
+        return
+      }
+    const { functions } = loaded.summary
     for (const { db, all } of manifest.databases) {
       const differing = differences.filter((difference) => difference.db === db)
       this.#report(
@@ -176,6 +177,31 @@ class RedisSandbox implements ProofSandbox {
           ? { outcome: 'passed' }
           : { outcome: 'failed', detail: 'the server has other libraries than were read at the backup' },
       )
+  }
+
+  /** Keeps the file that the server gives back at `path`, and adds its keys up on the way. */
+  async #readBack(path: string): Promise<ReadBack> {
+    const { signal } = this.#job
+    using client = await this.#server.connect(signal)
+    const facts = await readFacts(client)
+    const { bytes } = await startTransfer(client, facts.kind === 'valkey' ? facts.version : undefined)
+    // What the server has dropped had expired before it began.
+    const expiredAt = systemClock.now() / NANOSECONDS_PER_MILLISECOND
+    const fingerprint = new Fingerprint()
+    const buckets = new KeyBuckets()
+    const reader = new RdbReader({
+      onEntry: (entry) => {
+        fingerprint.add(entry)
+        if (!hasExpired(entry, expiredAt)) buckets.toggle(entry)
+      },
+    })
+    await writeRdb(
+      path,
+      tapped(bytes, (piece) => reader.push(piece)),
+      () => undefined,
+      signal,
+    )
+    return { summary: reader.end(), fingerprint, buckets, expiredAt }
   }
 
   async answer(assertion: Assertion): Promise<AssertionAnswer> {

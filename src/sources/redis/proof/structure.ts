@@ -2,7 +2,7 @@ import { Sha256Stream } from '../../../engine/kernels/sha256.ts'
 import { toHex } from '../../../lib/bytes.ts'
 import { type ErrorCode, isHoldfastError } from '../../../lib/errors.ts'
 import type { ProofCheck, ProofJob } from '../../proof.ts'
-import { type DatabaseFingerprint, Fingerprint, type KeyTotals } from '../fingerprint.ts'
+import { type DatabaseFingerprint, Fingerprint, sameFunctions, sameTotals } from '../fingerprint.ts'
 import type { RedisManifest } from '../manifest.ts'
 import { keyCount } from '../plan-text.ts'
 import { RdbReader, type RdbSummary } from '../rdb/reader.ts'
@@ -113,10 +113,3 @@ function* databaseChecks(
     ]
   }
 }
-
-const sameTotals = (a: KeyTotals | undefined, b: KeyTotals | undefined): boolean =>
-  a !== undefined && b !== undefined && a.keys === b.keys && a.sum === b.sum
-
-/** Whether two files have the same libraries. */
-export const sameFunctions = (a: RdbSummary['functions'], b: RdbSummary['functions']): boolean =>
-  a.libraries === b.libraries && a.sum === b.sum

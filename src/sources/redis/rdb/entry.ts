@@ -33,13 +33,13 @@ const typeNumbers: Readonly<Record<RedisType, number>> = {
 const noDigest = new Uint8Array(0)
 const message = new Message()
 
-/** A hash of key, type, value and expiry, without its database; of a module's value only that it is there. */
-export function entryDigest({ key, type, expiresAt, digest = noDigest }: RdbEntry): Uint8Array {
-  return message
+/** Writes a hash of key, type, value and expiry, without its database; of a module's value only that it is there. */
+export function digestEntry({ key, type, expiresAt, digest = noDigest }: RdbEntry, into: Uint8Array): void {
+  message
     .start(ENTRY_KIND)
     .integer(typeNumbers[type])
     .int64(expiresAt ?? NEVER)
     .raw(digest)
     .content(key)
-    .digest()
+    .digestInto(into)
 }

@@ -30,7 +30,7 @@ const MIN_BUFFER_BYTES = 128 * 1024
 
 /**
  * The bytes of an RDB file as they come, and its smallest parts: lengths, strings, numbers (rdb.c of Redis 7.0: rdbLoadLen,
- * rdbGenericLoadStringObject). What it gives stays valid: memory is never written again.
+ * rdbGenericLoadStringObject). A string is valid until the next one is read, since compressed ones share their memory.
  */
 export class RdbInput {
   #bytes: Buffer = Buffer.alloc(0)
@@ -40,6 +40,8 @@ export class RdbInput {
   #isOurs = false
   /** Where in the file `#bytes` begins. */
   #base = 0
+  /** The last string that was decompressed. */
+  #content: Buffer = Buffer.alloc(0)
 
   /** Where in the file the next byte stands. */
   get offset(): number {
@@ -81,6 +83,11 @@ export class RdbInput {
     const start = this.#at
     this.#at += count
     return this.#bytes.subarray(start, this.#at)
+  }
+
+  /** The next byte; -1 when it is not here. */
+  tryByte(): number {
+    return this.#at === this.#end ? SHORT : this.#bytes[this.#at++]!
   }
 
   *byte(): Waiting<number> {
@@ -152,6 +159,13 @@ export class RdbInput {
     return (yield* this.take(8)).readDoubleLE()
   }
 
+  /** The next number of 64 bits; undefined when it is not here. */
+  tryInt64(): bigint | undefined {
+    if (this.available < 8) return undefined
+    this.#at += 8
+    return this.#bytes.readBigInt64LE(this.#at - 8)
+  }
+
   *int64(): Waiting<bigint> {
     return (yield* this.take(8)).readBigInt64LE()
   }
@@ -208,7 +222,7 @@ export class RdbInput {
     const bytes = header === INT8 ? 1 : header === INT16 ? 2 : 4
     if (this.available < bytes) return undefined
     this.#at += bytes
-    return Buffer.from(String(this.#bytes.readIntLE(start, bytes)))
+    return Buffer.from(String(this.#bytes.readIntLE(start, bytes)), 'latin1')
   }
 
   *#decompressed(compressed: number, length: number): Waiting<Buffer> {
@@ -225,10 +239,19 @@ export class RdbInput {
   }
 
   #decompress(compressed: number, length: number): Buffer {
-    const content = decompressLzf(this.#bytes.subarray(this.#at, this.#at + compressed), length)
-    if (content === undefined) throw damaged(this.offset, `${compressed} compressed bytes do not come to ${length}`)
+    const content = this.#room(length)
+    if (!decompressLzf(this.#bytes.subarray(this.#at, this.#at + compressed), content))
+      throw damaged(this.offset, `${compressed} compressed bytes do not come to ${length}`)
     this.#at += compressed
     return content
+  }
+
+  /** Memory for a string; rare ones that are long do not keep theirs. */
+  #room(length: number): Buffer {
+    if (length > LONG_BYTES) return Buffer.allocUnsafeSlow(length)
+    if (this.#content.length < length)
+      this.#content = Buffer.allocUnsafeSlow(Math.min(Math.max(2 * length, MIN_BUFFER_BYTES), LONG_BYTES))
+    return this.#content.subarray(0, length)
   }
 
   /** Reads over `stored` bytes and hashes them, decompressed to `length` bytes if that is given. */

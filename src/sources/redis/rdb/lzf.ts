@@ -12,10 +12,9 @@ const PIECE_BYTES = 64 * 1024
 /** Whether `compressed` bytes can hold `length` bytes at all: asked before memory is taken. */
 export const mayExpandTo = (compressed: number, length: number): boolean => length <= compressed * MAX_EXPANSION
 
-/** The content of `compressed`, or undefined when it does not come to exactly `length` bytes. */
-export function decompressLzf(compressed: Uint8Array, length: number): Buffer | undefined {
-  if (!mayExpandTo(compressed.length, length)) return undefined
-  const output = Buffer.allocUnsafe(length)
+/** Writes the content of `compressed` to `output`. @returns false when it does not fill exactly that */
+export function decompressLzf(compressed: Uint8Array, output: Uint8Array): boolean {
+  const { length } = output
   const end = compressed.length
   let from = 0
   let to = 0
@@ -23,20 +22,20 @@ export function decompressLzf(compressed: Uint8Array, length: number): Buffer | 
     const control = compressed[from++]!
     if (control < 32) {
       const literals = control + 1
-      if (from + literals > end || to + literals > length) return undefined
+      if (from + literals > end || to + literals > length) return false
       for (const stop = from + literals; from < stop; ) output[to++] = compressed[from++]!
       continue
     }
     let run = control >> 5
     if (run === 7) run += compressed[from++] ?? MAX_RUN
-    if (from >= end) return undefined
+    if (from >= end) return false
     const start = to - (((control & 31) << 8) | compressed[from++]!) - 1
     run += 2
-    if (start < 0 || to + run > length) return undefined
+    if (start < 0 || to + run > length) return false
     // A reference may reach into what it writes itself: byte by byte.
     for (let at = start, stop = to + run; to < stop; ) output[to++] = output[at++]!
   }
-  return to === length ? output : undefined
+  return to === length
 }
 
 /** The same for strings that are too long to be held: takes pieces, and gives pieces that are valid until the next call. */

@@ -1,4 +1,5 @@
 import { damaged } from './damage.ts'
+import type { Message } from './digest.ts'
 
 /** Reads the items of a value that is encoded in one string, front to back. */
 export interface ItemCursor {
@@ -6,8 +7,19 @@ export interface ItemCursor {
   advance(): boolean
   /** The item as the string it stands for. */
   content(): Buffer
+  /** Adds that string to a message. */
+  addTo(message: Message): void
   /** The item as the whole number it has to be. */
   integer(): bigint
+  /** The item as the score of a member; NaN when it is none. */
+  score(): number
+}
+
+/** The number that a server means by this text (`inf`, `-1e3`); NaN when it is none. */
+export function parseScore(text: string): number {
+  const special = /^([+-]?)inf(?:inity)?$/i.exec(text)
+  if (special !== null) return special[1] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+  return text.trim() === '' ? Number.NaN : Number(text)
 }
 
 /** What cursors have in common: the current item is bytes `start` to `end`, or an integer. */
@@ -32,6 +44,16 @@ abstract class Cursor implements ItemCursor {
 
   content(): Buffer {
     return this.number === undefined ? this.bytes.subarray(this.start, this.end) : Buffer.from(String(this.number))
+  }
+
+  addTo(message: Message): void {
+    if (this.number === undefined) message.range(this.bytes, this.start, this.end)
+    else message.decimal(this.number)
+  }
+
+  score(): number {
+    if (this.number !== undefined) return Number(this.number)
+    return parseScore(this.bytes.toString('latin1', this.start, this.end))
   }
 
   integer(): bigint {
@@ -117,6 +139,12 @@ export class ListpackCursor extends Cursor {
 
   /** Sevens of bits, the lowest last; all but the first byte have their top bit set. */
   #checkBackwardLength(length: number): void {
+    if (length < 0x80) {
+      this.within(this.end + 1)
+      if (this.bytes[this.end] !== length) this.fail('the two lengths of an item differ')
+      this.at = this.end + 1
+      return
+    }
     let bytes = 1
     for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++
     this.within(this.end + bytes)

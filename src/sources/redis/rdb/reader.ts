@@ -144,20 +144,26 @@ export class RdbReader {
     const observer = this.#observer
     for (;;) {
       const offset = input.offset
-      const code = yield* input.byte()
+      let code = input.tryByte()
+      if (code < 0) code = yield* input.byte()
       if (code < OPCODE.slotInfo) {
-        const name = Buffer.from(input.tryString() ?? (yield* input.whole()))
-        const key = { db, key: name, expiresAt, frequency, idleSeconds, code, start: input.offset }
-        this.#key = key
-        observer.onKey?.(key)
-        const value = yield* values.read(code)
-        observer.onEntry({ ...value, ...key, end: input.offset })
+        const key = Buffer.from(input.tryString() ?? (yield* input.whole()))
+        const entry = entryOf({ db, key, expiresAt, frequency, idleSeconds, code, start: input.offset })
+        this.#key = entry
+        observer.onKey?.(entry)
+        if (!values.tryRead(code)) yield* values.read(code)
+        entry.type = values.type
+        entry.digest = values.digest
+        entry.module = values.module
+        entry.fieldsExpireFrom = values.fieldsExpireFrom
+        entry.end = input.offset
+        observer.onEntry(entry)
         this.#key = expiresAt = frequency = idleSeconds = undefined
         continue
       }
       switch (code) {
         case OPCODE.expiryMilliseconds:
-          expiresAt = yield* input.int64()
+          expiresAt = input.tryInt64() ?? (yield* input.int64())
           break
         case OPCODE.expirySeconds:
           expiresAt = BigInt((yield* input.take(4)).readInt32LE()) * 1000n
@@ -180,16 +186,16 @@ export class RdbReader {
           for (let i = 0; i < 3; i++) yield* input.length()
           break
         case OPCODE.aux: {
-          const name = yield* input.string()
-          const value = yield* input.string()
-          if (aux.size < MAX_AUX_FIELDS && isShort(name) && isShort(value)) {
+          const name = copyOf(yield* input.string())
+          const value = copyOf(yield* input.string())
+          if (aux.size < MAX_AUX_FIELDS && name !== undefined && value !== undefined) {
             aux.set(name.toString(), value.toString())
             observer.onAux?.(name, value)
           }
           break
         }
         case OPCODE.function: {
-          const library = yield* input.whole()
+          const library = Buffer.from(yield* input.whole())
           functions.add(message.start(FUNCTION_KIND).content(library).digest())
           observer.onLibrary?.(library)
           libraries++
@@ -215,6 +221,24 @@ export class RdbReader {
   }
 }
 
+/** A key whose value is still to come. */
+const entryOf = (key: RdbKey): Mutable<RdbEntry> => ({
+  db: key.db,
+  key: key.key,
+  expiresAt: key.expiresAt,
+  frequency: key.frequency,
+  idleSeconds: key.idleSeconds,
+  code: key.code,
+  start: key.start,
+  end: 0,
+  type: 'string',
+  digest: undefined,
+  module: undefined,
+  fieldsExpireFrom: undefined,
+})
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
 /** What the first bytes of a file say of it. @throws HoldfastError HF_SOURCE_DAMAGED, HF_SOURCE_UNSUPPORTED */
 export function parseHeader(bytes: Buffer): { readonly dialect: RdbDialect; readonly version: number } {
   const found = /^(?:REDIS(\d{4})|VALKEY(\d{3}))$/.exec(bytes.toString('latin1'))
@@ -226,19 +250,15 @@ export function parseHeader(bytes: Buffer): { readonly dialect: RdbDialect; read
   return { dialect, version }
 }
 
-/** The keys of an RDB file, in its order, and in the end what it is. @throws HoldfastError as RdbReader */
-export async function* readRdb(input: AsyncIterable<Uint8Array>): AsyncGenerator<RdbEntry, RdbSummary, undefined> {
-  let entries: RdbEntry[] = []
-  const reader = new RdbReader({ onEntry: (entry) => entries.push(entry) })
-  for await (const chunk of input) {
-    reader.push(chunk)
-    yield* entries
-    entries = []
-  }
+/** Reads a whole file for `observer`. @throws HoldfastError as RdbReader */
+export async function readRdb(input: AsyncIterable<Uint8Array>, observer: RdbObserver): Promise<RdbSummary> {
+  const reader = new RdbReader(observer)
+  for await (const chunk of input) reader.push(chunk)
   return reader.end()
 }
 
-const isShort = (content: Content): content is Buffer =>
-  content instanceof Uint8Array && content.length <= MAX_AUX_BYTES
+/** A copy that stays valid, of what is short. */
+const copyOf = (content: Content): Buffer | undefined =>
+  content instanceof Uint8Array && content.length <= MAX_AUX_BYTES ? Buffer.from(content) : undefined
 
 const hex = (value: bigint): string => value.toString(16).padStart(16, '0')

@@ -24,7 +24,8 @@ export function* digestStream(input: RdbInput, message: Message, version: 1 | 2 
     const id = input.tryString() ?? (yield* input.whole())
     const offset = input.offset
     if (id.length !== ID_BYTES) throw damaged(offset, 'the id of a stream node is not 16 bytes long')
-    entries += addNode(message, id, new ListpackCursor(input.tryString() ?? (yield* input.whole()), offset), offset)
+    const first = { milliseconds: id.readBigUInt64BE(0), sequence: id.readBigUInt64BE(8) }
+    entries += addNode(message, first, new ListpackCursor(input.tryString() ?? (yield* input.whole()), offset), offset)
   }
   message.integer(entries)
   yield* input.length()
@@ -38,9 +39,12 @@ export function* digestStream(input: RdbInput, message: Message, version: 1 | 2 
 }
 
 /** Adds the entries of a node that are not deleted; how many there are. */
-function addNode(message: Message, id: Buffer, cursor: ListpackCursor, offset: number): number {
-  const firstMilliseconds = id.readBigUInt64BE(0)
-  const firstSequence = id.readBigUInt64BE(8)
+function addNode(
+  message: Message,
+  first: { readonly milliseconds: bigint; readonly sequence: bigint },
+  cursor: ListpackCursor,
+  offset: number,
+): number {
   const next = (): ListpackCursor => {
     if (!cursor.advance()) throw damaged(offset, 'a stream node ends within an entry')
     return cursor
@@ -59,8 +63,8 @@ function addNode(message: Message, id: Buffer, cursor: ListpackCursor, offset: n
   let entries = 0
   while (cursor.advance()) {
     const flags = cursor.integer()
-    const milliseconds = firstMilliseconds + next().integer()
-    const sequence = firstSequence + next().integer()
+    const milliseconds = first.milliseconds + next().integer()
+    const sequence = first.sequence + next().integer()
     const hasSameFields = (flags & HAS_SAME_FIELDS) !== 0n
     const isDeleted = (flags & IS_DELETED) !== 0n
     const fields = hasSameFields ? commonFields.length : count()
@@ -69,9 +73,13 @@ function addNode(message: Message, id: Buffer, cursor: ListpackCursor, offset: n
       entries++
     }
     for (let i = 0; i < fields; i++) {
-      const name = hasSameFields ? commonFields[i]! : next().content()
-      const value = next().content()
-      if (!isDeleted) message.content(name).content(value)
+      if (!hasSameFields) next()
+      if (!isDeleted) {
+        if (hasSameFields) message.content(commonFields[i]!)
+        else cursor.addTo(message)
+      }
+      next()
+      if (!isDeleted) cursor.addTo(message)
     }
     // How many items the entry has, for reading backwards.
     next()

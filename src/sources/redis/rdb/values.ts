@@ -1,8 +1,8 @@
 import { damaged, unknownFormat } from './damage.ts'
-import { DigestSum, Message } from './digest.ts'
+import { DIGEST_BYTES, DigestSum, Message } from './digest.ts'
 import type { Content, RdbInput, Waiting } from './input.ts'
 import { moduleName, readModuleParts } from './module.ts'
-import { IntsetCursor, type ItemCursor, ListpackCursor, ZiplistCursor, ZipmapCursor } from './packed.ts'
+import { IntsetCursor, type ItemCursor, ListpackCursor, parseScore, ZiplistCursor, ZipmapCursor } from './packed.ts'
 import { digestStream } from './stream-value.ts'
 
 export type RedisType = 'string' | 'list' | 'set' | 'hash' | 'zset' | 'stream' | 'module'
@@ -13,9 +13,9 @@ export interface RedisValue {
   /** Equal for equal values; undefined for what only its module could compare. */
   readonly digest: Uint8Array | undefined
   /** Whose value it is: `ReJSON-RL`. */
-  readonly module?: string
+  readonly module?: string | undefined
   /** When the first of its fields expires, in milliseconds since 1970: from then on it may be another value. */
-  readonly fieldsExpireFrom?: bigint
+  readonly fieldsExpireFrom?: bigint | undefined
 }
 
 /** Which server's type numbers a file has: Redis and Valkey both gave away 22 and later. */
@@ -30,89 +30,148 @@ export const NEVER = -1n
 const PLAIN_NODE = 1
 const PACKED_NODE = 2
 
-/** Reads values of all types (rdb.c of Redis 7.0 and 7.4: rdbLoadObject; Valkey 9.1 for its type 22). */
-export class ValueReader {
+/**
+ * Reads values of all types (rdb.c of Redis 7.0 and 7.4: rdbLoadObject; Valkey 9.1 for its type 22). What a value came to stands in the reader until
+ * the next one is read.
+ */
+export class ValueReader implements RedisValue {
+  type: RedisType = 'string'
+  digest: Uint8Array | undefined
+  module: string | undefined
+  fieldsExpireFrom: bigint | undefined
   readonly #input: RdbInput
   readonly #dialect: RdbDialect
   readonly #value = new Message()
   readonly #item = new Message()
+  readonly #members = new Members()
 
   constructor(input: RdbInput, dialect: RdbDialect) {
     this.#input = input
     this.#dialect = dialect
   }
 
-  *read(code: number): Waiting<RedisValue> {
+  /** Reads a value that is one string and is here; false when it is another or not all here, with nothing read. */
+  tryRead(code: number): boolean {
+    this.#begin()
+    const isString = code === 0
+    if (!isString && !isPacked(code)) return false
+    const { offset } = this.#input
+    const string = this.#input.tryString()
+    if (string === undefined) return false
+    if (isString) this.#string(string)
+    else this.#packed(code, string, offset)
+    return true
+  }
+
+  *read(code: number): Waiting<void> {
+    this.#begin()
     const input = this.#input
     const offset = input.offset
+    if (isPacked(code)) {
+      this.#packed(code, yield* input.whole(), offset)
+      return
+    }
     switch (code) {
-      case 0: {
-        const content = input.tryString() ?? (yield* input.string())
-        return { type: 'string', digest: this.#value.start(KIND.string).content(content).digest() }
-      }
+      case 0:
+        this.#string(yield* input.string())
+        return
       case 1:
-        return yield* this.#plainList()
+        yield* this.#plainList()
+        return
       case 2:
-        return yield* this.#plainSet()
+        yield* this.#plainSet()
+        return
       case 3:
       case 5:
-        return yield* this.#plainSortedSet(code === 3)
+        yield* this.#plainSortedSet(code === 3)
+        return
       case 4:
-        return yield* this.#plainHash()
-      case 7: {
-        const module = moduleName(yield* input.unsigned())
+        yield* this.#plainHash()
+        return
+      case 7:
+        this.type = 'module'
+        this.module = moduleName(yield* input.unsigned())
         yield* readModuleParts(input)
-        return { type: 'module', digest: undefined, module }
-      }
-      case 9:
-        return this.#hash(new ZipmapCursor(yield* input.whole(), offset))
-      case 10:
-        this.#value.start(KIND.list)
-        return this.#list(this.#append(new ZiplistCursor(yield* input.whole(), offset)))
-      case 11:
-        return this.#set(new IntsetCursor(yield* input.whole(), offset))
-      case 12:
-        return this.#sortedSet(new ZiplistCursor(yield* input.whole(), offset), offset)
-      case 13:
-        return this.#hash(new ZiplistCursor(yield* input.whole(), offset))
+        return
       case 14:
       case 18:
-        return yield* this.#quicklist(code === 18)
+        yield* this.#quicklist(code === 18)
+        return
       case 15:
       case 19:
       case 21:
-        return {
-          type: 'stream',
-          digest: yield* digestStream(input, this.#value, code === 15 ? 1 : code === 19 ? 2 : 3),
-        }
-      case 16:
-        return this.#hash(new ListpackCursor(yield* input.whole(), offset))
-      case 17:
-        return this.#sortedSet(new ListpackCursor(yield* input.whole(), offset), offset)
-      case 20:
-        return this.#set(new ListpackCursor(yield* input.whole(), offset))
+        this.type = 'stream'
+        this.digest = yield* digestStream(input, this.#value, code === 15 ? 1 : code === 19 ? 2 : 3)
+        return
     }
-    if (code === 22 && this.#dialect === 'valkey') return yield* this.#expiringHash('after')
+    if (code === 22 && this.#dialect === 'valkey') {
+      yield* this.#expiringHash('after')
+      return
+    }
     if (this.#dialect === 'redis') {
-      if (code === 22 || code === 24) return yield* this.#expiringHash(code === 22 ? 'before' : 'relative')
+      if (code === 22 || code === 24) {
+        yield* this.#expiringHash(code === 22 ? 'before' : 'relative')
+        return
+      }
       if (code === 23 || code === 25) {
         // The earliest expiry; the fields have it too.
         if (code === 25) yield* input.int64()
-        return this.#hash(new ListpackCursor(yield* input.whole(), offset), true)
+        this.#hash(new ListpackCursor(yield* input.whole(), offset), true)
+        return
       }
     }
     throw unknownFormat(offset - 1, `${code} is no type of value of ${this.#dialect} that is known`)
   }
 
-  *#plainList(): Waiting<RedisValue> {
+  #begin(): void {
+    this.digest = this.module = this.fieldsExpireFrom = undefined
+    this.#members.clear()
+  }
+
+  /** A value that is encoded in one string; `offset`: where that stands. */
+  #packed(code: number, bytes: Buffer, offset: number): void {
+    switch (code) {
+      case 9:
+        this.#hash(new ZipmapCursor(bytes, offset))
+        break
+      case 10:
+        this.#value.start(KIND.list)
+        this.#list(this.#append(new ZiplistCursor(bytes, offset)))
+        break
+      case 11:
+        this.#set(new IntsetCursor(bytes, offset))
+        break
+      case 12:
+        this.#sortedSet(new ZiplistCursor(bytes, offset), offset)
+        break
+      case 13:
+        this.#hash(new ZiplistCursor(bytes, offset))
+        break
+      case 16:
+        this.#hash(new ListpackCursor(bytes, offset))
+        break
+      case 17:
+        this.#sortedSet(new ListpackCursor(bytes, offset), offset)
+        break
+      default:
+        this.#set(new ListpackCursor(bytes, offset))
+    }
+  }
+
+  #string(content: Content): void {
+    this.type = 'string'
+    this.digest = this.#value.start(KIND.string).content(content).digest()
+  }
+
+  *#plainList(): Waiting<void> {
     const input = this.#input
     const count = yield* input.length()
     this.#value.start(KIND.list)
     for (let i = 0; i < count; i++) this.#value.content(input.tryString() ?? (yield* input.string()))
-    return this.#list(count)
+    this.#list(count)
   }
 
-  *#quicklist(hasContainers: boolean): Waiting<RedisValue> {
+  *#quicklist(hasContainers: boolean): Waiting<void> {
     const input = this.#input
     const nodes = yield* input.length()
     let count = 0
@@ -129,54 +188,55 @@ export class ValueReader {
         count += this.#append(hasContainers ? new ListpackCursor(node, offset) : new ZiplistCursor(node, offset))
       }
     }
-    return this.#list(count)
+    this.#list(count)
   }
 
   /** Adds all items to the list; how many there were. */
   #append(cursor: ItemCursor): number {
     let count = 0
-    for (; cursor.advance(); count++) this.#value.content(cursor.content())
+    for (; cursor.advance(); count++) cursor.addTo(this.#value)
     return count
   }
 
-  #list(count: number): RedisValue {
-    return { type: 'list', digest: this.#value.integer(count).digest() }
+  #list(count: number): void {
+    this.type = 'list'
+    this.digest = this.#value.integer(count).digest()
   }
 
-  *#plainSet(): Waiting<RedisValue> {
+  *#plainSet(): Waiting<void> {
     const input = this.#input
-    const members = new Members()
-    for (let left = yield* input.length(); left > 0; left--)
-      members.add(this.#member(input.tryString() ?? (yield* input.string())))
-    return { type: 'set', digest: members.digest(this.#value.start(KIND.set)) }
-  }
-
-  #set(cursor: ItemCursor): RedisValue {
-    const members = new Members()
-    while (cursor.advance()) members.add(this.#member(cursor.content()))
-    return { type: 'set', digest: members.digest(this.#value.start(KIND.set)) }
-  }
-
-  *#plainSortedSet(hasTextScores: boolean): Waiting<RedisValue> {
-    const input = this.#input
-    const members = new Members()
     for (let left = yield* input.length(); left > 0; left--) {
-      const member = input.tryString() ?? (yield* input.string())
-      const offset = input.offset
-      const score = hasTextScores ? yield* this.#textScore() : yield* input.double()
-      members.add(this.#scored(member, score, offset))
+      this.#item.start(KIND.member).content(input.tryString() ?? (yield* input.string()))
+      this.#members.add(this.#item)
     }
-    return { type: 'zset', digest: members.digest(this.#value.start(KIND.zset)) }
+    this.#end('set', KIND.set)
   }
 
-  #sortedSet(cursor: ItemCursor, offset: number): RedisValue {
-    const members = new Members()
+  #set(cursor: ItemCursor): void {
     while (cursor.advance()) {
-      const member = cursor.content()
-      if (!cursor.advance()) throw damaged(offset, 'a member of a sorted set has no score')
-      members.add(this.#scored(member, scoreOf(cursor.content().toString('latin1'), offset), offset))
+      cursor.addTo(this.#item.start(KIND.member))
+      this.#members.add(this.#item)
     }
-    return { type: 'zset', digest: members.digest(this.#value.start(KIND.zset)) }
+    this.#end('set', KIND.set)
+  }
+
+  *#plainSortedSet(hasTextScores: boolean): Waiting<void> {
+    const input = this.#input
+    for (let left = yield* input.length(); left > 0; left--) {
+      this.#item.start(KIND.scored).content(input.tryString() ?? (yield* input.string()))
+      const offset = input.offset
+      this.#addScored(hasTextScores ? yield* this.#textScore() : yield* input.double(), offset)
+    }
+    this.#end('zset', KIND.zset)
+  }
+
+  #sortedSet(cursor: ItemCursor, offset: number): void {
+    while (cursor.advance()) {
+      cursor.addTo(this.#item.start(KIND.scored))
+      if (!cursor.advance()) throw damaged(offset, 'a member of a sorted set has no score')
+      this.#addScored(cursor.score(), offset)
+    }
+    this.#end('zset', KIND.zset)
   }
 
   /** A score as text after its length, 253 to 255 for what is no number to be written down. */
@@ -185,96 +245,93 @@ export class ValueReader {
     if (length === 255) return Number.NEGATIVE_INFINITY
     if (length === 254) return Number.POSITIVE_INFINITY
     if (length === 253) return Number.NaN
-    const offset = this.#input.offset
-    return scoreOf((yield* this.#input.take(length)).toString('latin1'), offset)
+    return parseScore((yield* this.#input.take(length)).toString('latin1'))
   }
 
-  *#plainHash(): Waiting<RedisValue> {
+  *#plainHash(): Waiting<void> {
     const input = this.#input
-    const fields = new Members()
     for (let left = yield* input.length(); left > 0; left--) {
-      const field = input.tryString() ?? (yield* input.string())
-      fields.add(this.#field(field, input.tryString() ?? (yield* input.string()), NEVER))
+      this.#item.start(KIND.field).content(input.tryString() ?? (yield* input.string()))
+      this.#item.content(input.tryString() ?? (yield* input.string()))
+      this.#addField(NEVER)
     }
-    return this.#hashOf(fields)
+    this.#end('hash', KIND.hash)
   }
 
-  #hash(cursor: ItemCursor, hasExpiries = false): RedisValue {
-    const fields = new Members()
+  #hash(cursor: ItemCursor, hasExpiries = false): void {
+    const lacking = (): Error => damaged(this.#input.offset, 'a field of a hash has no value')
     while (cursor.advance()) {
-      const field = cursor.content()
-      const value = cursor.advance() ? cursor.content() : undefined
-      const expiry = !hasExpiries ? 0n : cursor.advance() ? cursor.integer() : undefined
-      if (value === undefined || expiry === undefined)
-        throw damaged(this.#input.offset, 'a field of a hash has no value')
-      fields.add(this.#field(field, value, fields.expiry(expiry === 0n ? NEVER : expiry)))
+      cursor.addTo(this.#item.start(KIND.field))
+      if (!cursor.advance()) throw lacking()
+      cursor.addTo(this.#item)
+      if (!hasExpiries) {
+        this.#addField(NEVER)
+        continue
+      }
+      if (!cursor.advance()) throw lacking()
+      const expiry = cursor.integer()
+      this.#addField(expiry === 0n ? NEVER : expiry)
     }
-    return this.#hashOf(fields)
+    this.#end('hash', KIND.hash)
   }
 
   /**
    * A hash whose fields may expire, in the order of `place`: Redis 7.4 and later write the expiry before name and value, relative to the earliest (its
    * release candidates absolute), 0 for none; Valkey 9 after them, -1 for none.
    */
-  *#expiringHash(place: 'relative' | 'before' | 'after'): Waiting<RedisValue> {
+  *#expiringHash(place: 'relative' | 'before' | 'after'): Waiting<void> {
     const input = this.#input
-    const fields = new Members()
     const base = place === 'relative' ? (yield* input.int64()) - 1n : 0n
     for (let left = yield* input.length(); left > 0; left--) {
       const before = place === 'after' ? 0n : yield* input.unsigned()
-      const field = input.tryString() ?? (yield* input.string())
-      const value = input.tryString() ?? (yield* input.string())
-      const expiry = place === 'after' ? yield* input.int64() : before === 0n ? NEVER : base + before
-      fields.add(this.#field(field, value, fields.expiry(expiry)))
+      this.#item.start(KIND.field).content(input.tryString() ?? (yield* input.string()))
+      this.#item.content(input.tryString() ?? (yield* input.string()))
+      this.#addField(place === 'after' ? yield* input.int64() : before === 0n ? NEVER : base + before)
     }
-    return this.#hashOf(fields)
+    this.#end('hash', KIND.hash)
   }
 
-  #hashOf(fields: Members): RedisValue {
-    const value: RedisValue = { type: 'hash', digest: fields.digest(this.#value.start(KIND.hash)) }
-    return fields.earliest === undefined ? value : { ...value, fieldsExpireFrom: fields.earliest }
+  /** Adds the field that is in `#item`. */
+  #addField(expiry: bigint): void {
+    if (expiry !== NEVER && (this.fieldsExpireFrom === undefined || expiry < this.fieldsExpireFrom))
+      this.fieldsExpireFrom = expiry
+    this.#members.add(this.#item.int64(expiry))
   }
 
-  #member(content: Content): Uint8Array {
-    return this.#item.start(KIND.member).content(content).digest()
-  }
-
-  #field(name: Content, value: Content, expiry: bigint): Uint8Array {
-    return this.#item.start(KIND.field).content(name).content(value).int64(expiry).digest()
-  }
-
-  #scored(member: Content, score: number, offset: number): Uint8Array {
+  /** Adds the member that is in `#item`. */
+  #addScored(score: number, offset: number): void {
     if (Number.isNaN(score)) throw damaged(offset, 'a score is no number')
-    return this.#item.start(KIND.scored).content(member).double(score).digest()
+    this.#members.add(this.#item.double(score))
+  }
+
+  /** All members have been added. */
+  #end(type: RedisType, kind: number): void {
+    this.type = type
+    this.digest = this.#members.addTo(this.#value.start(kind)).digest()
   }
 }
+
+/** Whether a value of this type is encoded in one string, whatever the dialect. */
+const isPacked = (code: number): boolean => (code >= 9 && code <= 13) || code === 16 || code === 17 || code === 20
 
 /** Members of a value in any order. */
 class Members {
   readonly #sum = new DigestSum()
+  readonly #value = new Uint8Array(DIGEST_BYTES)
   #count = 0
-  earliest: bigint | undefined
 
-  add(digest: Uint8Array): void {
-    this.#sum.add(digest)
+  clear(): void {
+    this.#sum.clear()
+    this.#count = 0
+  }
+
+  add(member: Message): void {
+    member.addTo(this.#sum)
     this.#count++
   }
 
-  /** Remembers the earliest expiry of a field. */
-  expiry(at: bigint): bigint {
-    if (at !== NEVER && (this.earliest === undefined || at < this.earliest)) this.earliest = at
-    return at
+  addTo(message: Message): Message {
+    this.#sum.valueInto(this.#value)
+    return message.integer(this.#count).raw(this.#value)
   }
-
-  digest(message: Message): Uint8Array {
-    return message.integer(this.#count).raw(this.#sum.value()).digest()
-  }
-}
-
-function scoreOf(text: string, offset: number): number {
-  const special = /^([+-]?)inf(?:inity)?$/i.exec(text)
-  if (special !== null) return special[1] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
-  const score = text.trim() === '' ? Number.NaN : Number(text)
-  if (Number.isNaN(score)) throw damaged(offset, 'a score is no number')
-  return score
 }

@@ -224,7 +224,7 @@ class Execution {
     step()
     const hasOthers = selection.isPartial && this.#state.keys + this.#state.libraries > 0
     const now = (): bigint => this.#now()
-    const found = await verifyServer({ open, snapshot, selection, hasOthers, now, signal: this.#signal })
+    const found = await verifyServer({ open, snapshot, selection, survey, hasOthers, now, signal: this.#signal })
     for (const { db, key, what } of found.differences)
       this.#report(
         `key ${keyText(key)} of database ${db}`,

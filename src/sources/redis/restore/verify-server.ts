@@ -3,10 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { compareRdb, type KeyDifference } from '../compare.ts'
-import { Fingerprint } from '../fingerprint.ts'
-import { RdbReader, type RdbSummary } from '../rdb/reader.ts'
+import { Fingerprint, sameDatabases, sameFunctions } from '../fingerprint.ts'
+import { readRdb } from '../rdb/reader.ts'
 import { type Selection, selectRdb } from '../selection.ts'
 import type { RedisSnapshot } from '../snapshot.ts'
+import type { Survey } from '../survey.ts'
 import { transferred } from './safety-copy.ts'
 import type { TargetServer } from './target.ts'
 import { writeRdb } from './write-rdb.ts'
@@ -15,6 +16,7 @@ export interface Verification {
   readonly open: TargetServer
   readonly snapshot: RedisSnapshot
   readonly selection: Selection
+  readonly survey: Survey
   /** Whether there may be other keys than those that were restored. */
   readonly hasOthers: boolean
   /** Milliseconds since 1970. */
@@ -29,19 +31,18 @@ export interface VerifiedServer {
 
 /**
  * Compares a server with what was restored into it. Fingerprints first, which needs no room; only when they differ, or cannot tell because of
- * other keys, the server's file is kept for the time it takes to name the keys.
+ * other keys or of what has expired meanwhile, the server's file is kept for the time it takes to name the keys.
  */
 export async function verifyServer(verification: Verification): Promise<VerifiedServer> {
-  const { open, snapshot, selection, hasOthers, now, signal } = verification
+  const { open, snapshot, selection, survey, hasOthers, now, signal } = verification
   const expected = (): AsyncIterable<Uint8Array> =>
     selection.isPartial ? selectRdb(snapshot.rdb(signal), snapshot.manifest.rdb, selection) : snapshot.rdb(signal)
-  const at = now()
-  const actual = await fingerprintOf(transferred(open, signal), at)
-  const wanted = await fingerprintOf(expected(), at)
+  const fingerprint = new Fingerprint()
+  const { functions } = await readRdb(transferred(open, signal), { onEntry: (entry) => fingerprint.add(entry) })
   const hasFunctions =
-    hasOthers || JSON.stringify(actual.summary.functions) === JSON.stringify(wanted.summary.functions)
-  if (!hasOthers && JSON.stringify(actual.databases) === JSON.stringify(wanted.databases))
-    return { differences: [], hasFunctions }
+    hasOthers ||
+    (selection.hasFunctions ? sameFunctions(functions, survey.summary.functions) : functions.libraries === 0)
+  if (!hasOthers && sameDatabases(fingerprint.databases, survey.fingerprint)) return { differences: [], hasFunctions }
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-compare-'))
   try {
     const path = join(folder, 'target.rdb')
@@ -54,15 +55,4 @@ export async function verifyServer(verification: Verification): Promise<Verified
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-async function fingerprintOf(
-  input: AsyncIterable<Uint8Array>,
-  expiredAt: bigint,
-): Promise<{ readonly databases: Fingerprint['databases']; readonly summary: RdbSummary }> {
-  const fingerprint = new Fingerprint(expiredAt)
-  const reader = new RdbReader({ onEntry: (entry) => fingerprint.add(entry) })
-  for await (const piece of input) reader.push(piece)
-  const summary = reader.end()
-  return { databases: fingerprint.databases, summary }
 }
