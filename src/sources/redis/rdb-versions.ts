@@ -1,3 +1,4 @@
+import { conversionsOf, type ValueEncoding } from './rdb/convert.ts'
 import type { RdbDialect } from './rdb/values.ts'
 import { type ServerFacts, versionNumbers } from './server.ts'
 
@@ -21,6 +22,7 @@ const redisFormats: readonly (readonly [major: number, minor: number, format: nu
 const VALKEY_REDIS_FORMAT = 11
 const VALKEY_FORMAT = 80
 const FIRST_VALKEY_WITH_OWN_FORMAT = 9
+const newestFormat: Readonly<Record<RdbDialect, number>> = { redis: 12, valkey: VALKEY_FORMAT }
 
 /** The newest RDB version of Redis itself that a server reads; all older ones it reads as well. */
 export function newestRedisFormat({ kind, version }: Release): number {
@@ -69,7 +71,27 @@ export function knowsType(server: Release, { dialect, version }: RdbFormat, code
   return since === undefined || since <= newestRedisFormat(server)
 }
 
-/** The version to name in a value that is given to a server on its own (RESTORE). */
+/** How a value is given to a server on its own (RESTORE). */
+export interface Payload extends ValueEncoding {
+  /** The version it names. */
+  readonly version: number
+}
+
+/** As what a server takes a value of this type: as it is, or converted; undefined when there is nothing it knows. */
+export function payloadFor(server: Release, format: RdbFormat, code: number): Payload | undefined {
+  const fits = (version: number) => (encoding: ValueEncoding) =>
+    knowsType(server, { dialect: encoding.dialect, version }, encoding.code)
+  const own = { dialect: format.dialect, code }
+  if (fits(format.version)(own)) return { ...own, version: payloadVersion(server, format) }
+  for (const encoding of conversionsOf(own)) {
+    const version = encoding.dialect === format.dialect ? format.version : newestFormat[encoding.dialect]
+    if (fits(version)(encoding))
+      return { ...encoding, version: payloadVersion(server, { dialect: encoding.dialect, version }) }
+  }
+  return undefined
+}
+
+/** The version to name in a value that is given to a server on its own. */
 export function payloadVersion(server: Release, format: RdbFormat): number {
   if (format.dialect === 'valkey' && reads(server, format)) return format.version
   return Math.min(format.dialect === 'valkey' ? VALKEY_REDIS_FORMAT : format.version, newestRedisFormat(server))

@@ -23,15 +23,20 @@ export interface Survey {
   /** Lengths of the values that are too long to be held, by where they begin. */
   readonly longValues: ReadonlyMap<number, number>
   /** The key with the longest of them. */
-  readonly longest: (Pick<RdbKey, 'db' | 'key'> & { readonly bytes: number }) | undefined
-  /** The first selected key of each number of a type. */
-  readonly codes: ReadonlyMap<number, Pick<RdbKey, 'db' | 'key'>>
+  readonly longest: LongestValue | undefined
+  /** The longest selected value of each number of a type. */
+  readonly codes: ReadonlyMap<number, LongestValue>
   /** Names of modules that selected values belong to. */
   readonly modules: ReadonlySet<string>
   readonly libraries: number
   readonly libraryBytes: number
   /** Whether modules keep data outside of keys. */
   readonly hasModuleData: boolean
+}
+
+/** Where it is, and its length as it is stored. */
+export interface LongestValue extends Pick<RdbKey, 'db' | 'key'> {
+  readonly bytes: number
 }
 
 /** Longer values are not held in memory when they are sent on their own. */
@@ -68,7 +73,7 @@ async function read(
   const origins = new Map<number, Set<number>>()
   let longest: Survey['longest']
   const longValues = new Map<number, number>()
-  const codes = new Map<number, Pick<RdbKey, 'db' | 'key'>>()
+  const codes = new Map<number, LongestValue>()
   const modules = new Set<string>()
   const splitter = new RdbSplitter({
     onKey: ({ key }) => selection.wants(key),
@@ -87,7 +92,7 @@ async function read(
         longValues.set(start, end - start)
         if (end - start > (longest?.bytes ?? 0)) longest = { db, key, bytes: end - start }
       }
-      if (!codes.has(code)) codes.set(code, { db, key })
+      if (end - start > (codes.get(code)?.bytes ?? -1)) codes.set(code, { db, key, bytes: end - start })
       if (module !== undefined) modules.add(module)
     },
     onLibrary: (code) => {

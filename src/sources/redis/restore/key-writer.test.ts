@@ -14,6 +14,7 @@ import { RedisClient } from '../client.ts'
 import { selectionOf } from '../selection.ts'
 import { openSnapshot } from '../snapshot.ts'
 import { survey } from '../survey.ts'
+import { KeyTarget } from './key-target.ts'
 import { writeKeys } from './key-writer.ts'
 
 describe.skipIf(lacks('redis-server'))('keys that are written one by one', () => {
@@ -35,13 +36,14 @@ describe.skipIf(lacks('redis-server'))('keys that are written one by one', () =>
           for (let at = 0; at < file.length; at += size) yield file.subarray(at, at + size)
         }
         const errors: string[] = []
+        const server = { kind: 'redis', version: '7.0.0' } as const
+        const to = new KeyTarget({ client, server, format: found.summary, replace: true })
         const written = await writeKeys({
-          client,
+          targets: [to],
+          targetOf: () => to,
           rdb: pieces(),
           selection,
           survey: found,
-          version: found.summary.version,
-          replace: true,
           now: 0n,
           observer: { onProgress: () => undefined, onError: (item, error) => errors.push(`${item}: ${error.message}`) },
         })

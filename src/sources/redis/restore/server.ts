@@ -7,12 +7,12 @@ import type { SourceProblem } from '../../source.ts'
 import type { RedisClient } from '../client.ts'
 import { keyText } from '../key-text.ts'
 import { keyCount, unfitFor } from '../plan-text.ts'
-import { payloadVersion } from '../rdb-versions.ts'
 import type { Selection } from '../selection.ts'
 import { parseInfo } from '../server.ts'
 import type { RedisSnapshot } from '../snapshot.ts'
 import type { Survey } from '../survey.ts'
 import { existingKeys } from './existing-keys.ts'
+import { KeyTarget } from './key-target.ts'
 import { writeKeys } from './key-writer.ts'
 import { feedAsMaster, PATIENCE_MS } from './master-feed.ts'
 import { keepSafetyCopy, safetyCopyPath } from './safety-copy.ts'
@@ -266,13 +266,13 @@ class Execution {
       await client.command('FLUSHALL')
       if (this.#state.libraries > 0) await client.command('FUNCTION', 'FLUSH')
     }
+    const target = new KeyTarget({ client, server: this.#state.facts, format: survey.summary, replace: overwrite })
     const written = await writeKeys({
-      client,
+      targets: [target],
+      targetOf: () => target,
       rdb: snapshot.rdb(this.#signal),
       selection,
       survey,
-      version: payloadVersion(this.#state.facts, survey.summary),
-      replace: overwrite,
       now: this.#now(),
       observer: {
         onProgress: (progress) => this.#observer.onProgress(progress),

@@ -3,7 +3,8 @@ import type { SourceProblem } from '../../source.ts'
 import type { RedisClient } from '../client.ts'
 import { keyText } from '../key-text.ts'
 import { keyCount } from '../plan-text.ts'
-import { formatText, knowsType, reads } from '../rdb-versions.ts'
+import { isStream } from '../rdb/convert.ts'
+import { formatText, payloadFor, type RdbFormat, reads } from '../rdb-versions.ts'
 import { ReplyError } from '../resp.ts'
 import { productName, readFacts, type ServerFacts, versionNumbers } from '../server.ts'
 import { readConfig } from '../server-record.ts'
@@ -24,6 +25,8 @@ export interface TargetState {
 
 const DEFAULT_MAX_BULK_BYTES = 512 * 1024 * 1024
 const FIRST_WITH_FUNCTIONS = 7
+/** What is converted is held whole. */
+const MAX_CONVERTED_BYTES = 64 * 1024 * 1024
 const SENTINEL_CHANNEL = '__sentinel__:hello'
 
 /** Looks at a server, and changes nothing. `isWhole`: all of the snapshot is wanted, so that a server could take it as from a master. */
@@ -127,12 +130,7 @@ async function keyProblems(
 ): Promise<readonly SourceProblem[]> {
   const problems: SourceProblem[] = []
   const refuse = (what: string, remedy: string): number => problems.push({ severity: 'error', what, remedy })
-  for (const [code, { db, key }] of codes)
-    if (!knowsType(facts, summary, code))
-      refuse(
-        `${productName(facts)} does not know how ${keyText(key)} of database ${db} and others are encoded (type ${code} of ${formatText(summary)})`,
-        'restore into a newer server, or leave such keys out: --exclude',
-      )
+  problems.push(...encodingProblems(facts, summary, codes))
   if (libraries > 0 && facts.kind === 'redis' && versionNumbers(facts.version)[0] < FIRST_WITH_FUNCTIONS)
     refuse(
       `${productName(facts)} has no functions, and the snapshot has ${libraries}`,
@@ -152,6 +150,39 @@ async function keyProblems(
       `ACL SETUSER ${client.user ?? 'default'} +restore +select ~*`,
     )
   return problems
+}
+
+/** Which values a server takes converted only, and which not at all. */
+function* encodingProblems(facts: ServerFacts, format: RdbFormat, codes: Survey['codes']): Generator<SourceProblem> {
+  const product = productName(facts)
+  let converted = 0
+  let hasStreams = false
+  for (const [code, { db, key, bytes }] of codes) {
+    const name = `${keyText(key)} of database ${db}`
+    const payload = payloadFor(facts, format, code)
+    const isConverted = payload !== undefined && (payload.code !== code || payload.dialect !== format.dialect)
+    if (payload === undefined)
+      yield {
+        severity: 'error',
+        what: `${product} does not know how ${name} and others are encoded (type ${code} of ${formatText(format)}), nor an older way that loses nothing`,
+        remedy: 'restore into a newer server, or leave such keys out: --exclude',
+      }
+    else if (isConverted && bytes > MAX_CONVERTED_BYTES)
+      yield {
+        severity: 'error',
+        what: `${name} would have to be converted for ${product}, and has ${formatSize(bytes)}: more than ${formatSize(MAX_CONVERTED_BYTES)} are not held in memory`,
+        remedy: 'restore into a newer server, or leave such keys out: --exclude',
+      }
+    if (!isConverted) continue
+    converted++
+    hasStreams ||= isStream(code)
+  }
+  if (converted > 0)
+    yield {
+      severity: 'note',
+      what: `values are converted to what ${product} knows${hasStreams ? '; of streams, it keeps no counts of what was ever added and read, or not when consumers were last active' : ''}`,
+      remedy: undefined,
+    }
 }
 
 /** What is in a server that will be replaced. */
