@@ -1,11 +1,12 @@
 import type { Repository } from '../../engine/repository/repository.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
-import { fileContent, findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
+import { findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
 import { documentsOf } from './bson/batch.ts'
 import { type CollectionEntry, decodeEntry } from './catalog.ts'
 import { CATALOG_FILE, DATA_FOLDER, MANIFEST_FILE, type MongoManifest, mongoManifest } from './manifest.ts'
+import { storedContent } from './stored-content.ts'
 
 const MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 
@@ -35,7 +36,8 @@ export class SnapshotFiles {
     const place = `/${this.#source}/${path}`
     const found = await findDumpSource(this.#repository, this.#tree, textToByteString(place), this.#signal)
     if (found.kind !== 'file') throw new HoldfastError('HF_PATH_NOT_FOUND', `path ${place} is no file`)
-    return { size: Number(found.node.size), content: () => fileContent(this.#repository, found.node, this.#signal) }
+    const { size, content } = found.node
+    return { size: Number(size), content: () => storedContent(this.#repository, content ?? [], this.#signal) }
   }
 
   /** A file of the dump, as the manifest names it. */

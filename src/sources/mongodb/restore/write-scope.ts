@@ -5,6 +5,7 @@ import type { SourceRestoreObserver, SourceRestoreResult } from '../../restore.t
 import { type CollectionEntry, dataNamespace, readCatalog } from '../catalog.ts'
 import type { MongoConnection } from '../connection.ts'
 import { type Namespace, namespaceText } from '../names.ts'
+import { isCapped } from '../read-order.ts'
 import { codeOf } from '../server-error.ts'
 import type { SnapshotFiles } from '../snapshot-files.ts'
 import { createCommand, indexesToCreate, wantedEntry } from './definitions.ts'
@@ -28,6 +29,9 @@ export interface ScopeWriting {
   readonly observer: SourceRestoreObserver
   readonly signal: AbortSignal | undefined
 }
+
+/** Of one collection. The order of documents counts in capped ones only. */
+const INSERTS_UNDER_WAY = 2
 
 const nobody: KnownAccounts = { users: new Set(), roles: new Set() }
 
@@ -128,11 +132,12 @@ async function restoreDocuments(writing: ScopeWriting, collection: PlannedCollec
   const { entry, target } = collection
   const name = namespaceText(target)
   await connection.command(target.database, createCommand(entry, target), { signal, what: `create ${name}` })
-  const insert = new RawInsert({
+  await using insert = new RawInsert({
     connection,
     facts: state.facts,
     namespace: bucketsIn(entry, target),
     isBuckets: entry.type === 'timeseries',
+    width: isCapped(entry) ? 1 : INSERTS_UNDER_WAY,
     signal,
   })
   let wanted = 0
@@ -189,7 +194,14 @@ async function addAccounts(writing: ScopeWriting, tally: Tally): Promise<void> {
     documents: (collection) => documentsFor(writing, collection),
     insert: async (name, bytes) => {
       const namespace = { database: 'admin', collection: name }
-      const insert = new RawInsert({ connection, facts: state.facts, namespace, isBuckets: false, signal })
+      await using insert = new RawInsert({
+        connection,
+        facts: state.facts,
+        namespace,
+        isBuckets: false,
+        width: 1,
+        signal,
+      })
       await insert.add(bytes)
       await insert.finish()
     },
