@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { PasswordKey } from '../engine/keys/password-key.ts'
 import type { StoreSettings } from '../engine/storage/index.ts'
 import { HoldfastError, systemErrorCode } from '../lib/errors.ts'
 import { trimSpace } from '../lib/white-space.ts'
@@ -26,10 +27,19 @@ export interface ConfiguredAccess {
   readonly name: string
   readonly url: string
   readonly store: StoreSettings
-  /** Reads the password from where the configuration says it is. */
-  readonly readPassword: () => Promise<string>
+  /** Reads the password from where the configuration says it is; absent where only keys open the repository. */
+  readonly readPassword?: (() => Promise<string>) | undefined
+  readonly keys?: ConfiguredKeys | undefined
   /** What the command line says about opening it, which wins. */
   readonly typed?: Pick<ResolvedAccess, 'keyHint'> & { readonly password: PasswordSource | undefined }
+}
+
+/** Keys that the configuration names for a repository. */
+export interface ConfiguredKeys {
+  /** What cannot be used is among them and says so when it is used. */
+  readonly load: () => Promise<readonly PasswordKey[]>
+  /** After so many days a key is to be rotated. */
+  readonly maxAgeDays: number
 }
 
 /** Where a password comes from. */
@@ -71,7 +81,10 @@ export interface ResolvedAccess {
   readonly location: string
   /** What the configuration says about the store. */
   readonly store: StoreSettings
-  readonly password: PasswordSource
+  /** Used when no key opens the repository; absent where there are only keys. */
+  readonly password: PasswordSource | undefined
+  /** Absent when the command line names a password, which wins. */
+  readonly keys: ConfiguredKeys | undefined
   readonly keyHint: string | undefined
 }
 
@@ -82,12 +95,13 @@ export async function resolveAccess(
   environment: Environment,
 ): Promise<ResolvedAccess> {
   if (isConfigured(access)) {
-    const { name, url, store, readPassword, typed } = access
+    const { name, url, store, readPassword, keys, typed } = access
     return {
       what: `repository ${name}`,
       location: url,
       store,
-      password: typed?.password ?? { kind: 'secret', read: readPassword },
+      password: typed?.password ?? (readPassword && { kind: 'secret', read: readPassword }),
+      keys: typed?.password === undefined ? keys : undefined,
       keyHint: typed?.keyHint,
     }
   }
@@ -96,6 +110,7 @@ export async function resolveAccess(
     location: await chooseLocation(access, sources),
     store: {},
     password: choosePassword(access, sources, environment),
+    keys: undefined,
     keyHint: access.keyHint,
   }
 }

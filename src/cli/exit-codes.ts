@@ -30,6 +30,12 @@ export const exitCodes: readonly ExitCode[] = [
   { code: 10, meaning: 'There is no repository at this place.', families: both },
   { code: 11, meaning: 'The repository is locked by another process.', families: both },
   { code: 12, meaning: 'The password is wrong.', families: both },
+  {
+    code: 13,
+    meaning:
+      'A key that the password of the repository is sealed for cannot be used: denied, disabled, unreachable or lost.',
+    families: both,
+  },
   { code: 130, meaning: 'Interrupted by a signal; locks were released.', families: both },
   { code: 141, meaning: 'Whoever read the output stopped reading (a closed pipe).', families: both },
 ]
@@ -40,6 +46,8 @@ const byError: Readonly<Partial<Record<ErrorCode, number>>> = {
   HF_REPO_NOT_FOUND: 10,
   HF_REPO_LOCKED: 11,
   HF_KEY_WRONG_PASSWORD: 12,
+  HF_KEY_UNAVAILABLE: 13,
+  HF_KEY_MISMATCH: 13,
   HF_INTERRUPTED: 130,
   HF_OUTPUT_CLOSED: 141,
 }

@@ -4,7 +4,7 @@ import { removeOldCaches } from '../engine/repository/cache-directory.ts'
 import type { RepositoryLock } from '../engine/repository/held-lock.ts'
 import { acquireLock } from '../engine/repository/lock.ts'
 import { repositoryLockFiles } from '../engine/repository/lock-files.ts'
-import { openRepository, Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
+import { Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
 import { WriteGate, withCache, withDryRun, withWriteGate } from '../engine/storage/index.ts'
 import { openStorage } from '../engine/storage/locations.ts'
 import type { Storage } from '../engine/storage/storage.ts'
@@ -21,7 +21,7 @@ import {
 } from './access.ts'
 import type { CommandContext } from './context.ts'
 import { createCounter } from './output/counter.ts'
-import { withPassword } from './password.ts'
+import { openByAccess } from './repository-opening.ts'
 
 /**
  * What a command needs the repository for: `read` (shared, and `--no-lock` does without), `append` (shared, adds files only), `exclusive`
@@ -169,9 +169,7 @@ async function openNamedRepository(
   const storage = options.dryRun ? withDryRun(remote) : withWriteGate(remote, gate)
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
   const settings = { ...repositoryOptions(context), cacheDirectory }
-  const repository = await withPassword(context, access.password, `enter password for ${access.what}: `, (text) =>
-    openRepository(storage, { password: text, keyHint: access.keyHint }, settings),
-  )
+  const repository = await openByAccess(context, access, storage, settings)
   const level = repository.config.version > 1 ? `, compression level ${global.compression}` : ''
   output.remark(`repository ${shortId(repository.config.id)} opened (version ${repository.config.version}${level})`)
   if (cacheDirectory !== undefined && global.cleanupCache) await cleanUpCaches(context, cacheDirectory)

@@ -19,6 +19,8 @@ describe('the example of the issue', () => {
         name: 'main',
         url: '/srv/holdfast/main',
         password: { kind: 'file', name: '/etc/holdfast/password' },
+        keys: [],
+        maxKeyAgeDays: 90,
         mount: false,
         store: {},
       },
@@ -59,6 +61,8 @@ describe('the example of the issue', () => {
       expect([...keysAt(schema, ['repositories', name])]).toEqual([
         'url',
         'password',
+        'keys',
+        'maxKeyAge',
         'mount',
         'region',
         'storageClass',
@@ -225,5 +229,31 @@ repositories:
   test.each(['1m', '0d', 'forever'])('%s is no time for a lock', async (time) => {
     const problems = await problemsIn(loadText(withLock(`{ mode: governance, for: ${time} }`)))
     expect(problems.join()).toContain('must be a time in days or hours, like 35d or 12h')
+  })
+})
+
+describe('keys of a repository', () => {
+  const withKeys = (keys: string): string => `version: 1
+repositories:
+  main: { url: /backups, keys: ${keys} }
+`
+  test('stand in the place of a password', async () => {
+    const arn = 'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab'
+    const text = withKeys(`[{ kms: "${arn}" }, { age: "file:/k", passphrase: "env:P" }], maxKeyAge: 30d`)
+    expect((await loadText(text)).repositories.get('main')).toMatchObject({
+      maxKeyAgeDays: 30,
+      keys: [{ kms: arn }, { age: { kind: 'file', name: '/k' }, passphrase: { kind: 'env', name: 'P' } }],
+    })
+  })
+
+  test.each([
+    ['[]', 'keys'],
+    ['[{}]', 'must have one of kms, age and passphrase'],
+    ['[{ kms: "alias/x" }]', 'must be the ARN of a key or alias'],
+    ['[{ kms: "arn:aws:kms:eu-1:123456789012:key/1", passphrase: "env:P" }]', 'must have one of'],
+    ['[{ age: secret }]', 'must be a reference to a secret'],
+    ['[{ passphrase: "env:P" }], maxKeyAge: 1m', 'must be a number of days, like 90d'],
+  ])('%s is refused', async (keys, problem) => {
+    expect((await problemsIn(loadText(withKeys(keys)))).join()).toContain(problem)
   })
 })

@@ -1,4 +1,5 @@
 import type { Assertion } from './assertion.ts'
+import type { KeyShape } from './key-shape.ts'
 import type { ConfigurationPath } from './path.ts'
 import type { SecretReference } from './secret.ts'
 import type { Hooks, VerifyLevel } from './shape.ts'
@@ -7,7 +8,12 @@ import type { StoreShape } from './store-shape.ts'
 export interface ConfiguredRepository {
   readonly name: string
   readonly url: string
-  readonly password: SecretReference
+  /** Absent only where there are `keys`. */
+  readonly password?: SecretReference | undefined
+  /** What opens it beside its password, first to last. */
+  readonly keys: readonly KeyShape[]
+  /** After so many days a key is to be rotated. */
+  readonly maxKeyAgeDays: number
   /** Refuse to make or use it when its folder is not on a file system of its own. */
   readonly mount: boolean
   /** What the owner decided about the store. */

@@ -28,6 +28,8 @@ describe('variables define what a file would', () => {
         name: 'main',
         url: '/backups',
         password: { kind: 'env', name: 'BACKUP_ENCRYPTION_KEY' },
+        keys: [],
+        maxKeyAgeDays: 90,
         mount: false,
         store: {},
       },

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type Assertion, assertion } from './assertion.ts'
+import { accessKeys, DEFAULT_MAX_KEY_AGE_DAYS, type KeyShape } from './key-shape.ts'
 import { configuredName } from './names.ts'
 import { type SecretReference, secretReference } from './secret.ts'
 import { type StoreShape, storeKeys } from './store-shape.ts'
@@ -31,7 +32,11 @@ export interface Shape {
 
 export interface RepositoryShape {
   readonly url: string
-  readonly password: SecretReference
+  /** Absent only where there are `keys`. */
+  readonly password?: SecretReference | undefined
+  /** What opens it beside its password, first to last. */
+  readonly keys: readonly KeyShape[]
+  readonly maxKeyAgeDays: number
   readonly mount: boolean
   readonly store: StoreShape
 }
@@ -56,11 +61,20 @@ const verify = z.enum(verifyLevels)
 const repository = z
   .strictObject({
     url: z.string().min(1).describe('Where the repository is, as in -r.'),
-    password: secretReference.describe('env:NAME or file:PATH'),
+    password: secretReference.optional().describe('env:NAME or file:PATH'),
+    ...accessKeys,
     mount: z.boolean().default(false).describe('The folder must be on a mounted file system of its own.'),
     ...storeKeys,
   })
-  .transform(({ region, storageClass, lock, ...rest }) => ({ ...rest, store: { region, storageClass, lock } }))
+  .superRefine(({ password, keys }, context) => {
+    if (password === undefined && keys.length === 0)
+      context.addIssue({ code: 'custom', path: ['password'], message: 'is missing' })
+  })
+  .transform(({ region, storageClass, lock, maxKeyAge = DEFAULT_MAX_KEY_AGE_DAYS, ...rest }) => ({
+    ...rest,
+    maxKeyAgeDays: maxKeyAge,
+    store: { region, storageClass, lock },
+  }))
   .describe('A repository.')
 
 /** What every source has; the keys of its own type come on top. */

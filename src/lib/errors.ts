@@ -81,6 +81,14 @@ export const errorCodes = {
   HF_KEY_INVALID: { meaning: 'A key file is damaged or has unacceptable parameters.', retry: 'never' },
   HF_KEY_NOT_FOUND: { meaning: 'No key file has this id.', retry: 'after-fix' },
   HF_KEY_IN_USE: { meaning: 'The key in use cannot remove itself.', retry: 'after-fix' },
+  HF_KEY_UNAVAILABLE: {
+    meaning: 'A key that the password of the repository is sealed for cannot be used: denied, disabled, unreachable or missing.',
+    retry: 'after-fix',
+  },
+  HF_KEY_MISMATCH: {
+    meaning: 'A sealed password was sealed for another key or another repository, or is damaged.',
+    retry: 'after-fix',
+  },
   HF_PASSWORD_MISSING: { meaning: 'No password was given and none can be asked for.', retry: 'after-fix' },
   HF_CRYPTO_AUTH: {
     meaning: 'Stored bytes fail their authentication code: damaged, or not of this repository.',

@@ -14,6 +14,7 @@ const layers = [
   'engine/posix',
   'engine/storage',
   'engine/repository',
+  'engine/keys',
   'engine/archive',
   'engine/restore',
   'sources',

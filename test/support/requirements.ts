@@ -36,6 +36,7 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
   setfacl: command('setfacl', 'acl'),
   setfattr: command('setfattr', 'attr'),
   unzip: command('unzip'),
+  age: command('age'),
   zsh: command('zsh'),
   fish: command('fish'),
   'redis-server': {
@@ -72,6 +73,7 @@ export type RequirementName =
   | 'setfacl'
   | 'setfattr'
   | 'unzip'
+  | 'age'
   | 'zsh'
   | 'fish'
   | 'redis-server'

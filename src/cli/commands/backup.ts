@@ -218,7 +218,7 @@ async function* notEmpty(input: AsyncIterable<Uint8Array>, name: string): AsyncG
 async function refuseTwoUsesOfInput(context: CommandContext, options: BackupOptions): Promise<void> {
   const holdsData = options.stdin && !options.stdinFromCommand
   const holdsFiles = [...options.filesFrom, ...options.filesFromVerbatim, ...options.filesFromRaw].includes('-')
-  if ((!holdsData && !holdsFiles) || (await resolveRepository(context)).password.kind !== 'prompt') return
+  if ((!holdsData && !holdsFiles) || (await resolveRepository(context)).password?.kind !== 'prompt') return
   throw usageError(
     `standard input cannot hold both the password and the ${holdsData ? 'data' : 'list of files'}`,
     'give --password-file or --password-command, or set HOLDFAST_PASSWORD',

@@ -14,6 +14,7 @@ import type { Command } from '../command.ts'
 import type { CommandContext } from '../context.ts'
 import { type InitOptions, initDescription } from '../descriptions/init.ts'
 import { readFirstPassword } from '../password.ts'
+import { firstSealedPassword } from '../repository-opening.ts'
 import { configuredAccess, openStorageAt, repositoryOptions, withRepository } from '../repository-session.ts'
 
 export const initCommand: Command<InitOptions> = {
@@ -77,14 +78,22 @@ async function initConfigured(context: CommandContext, options: InitOptions): Pr
 /** Makes a repository of the configuration. @throws HoldfastError HF_REPO_EXISTS, HF_SECRET_UNAVAILABLE, storage errors */
 async function initOne(context: CommandContext, access: ConfiguredAccess, options: EngineInitOptions): Promise<void> {
   const { output, sources, environment } = context
-  const { location: url, store, password } = await resolveAccess(access, sources, environment)
+  const { location: url, store, password, keys } = await resolveAccess(access, sources, environment)
   const storage = await openStorageAt(context, { location: url, store })
   try {
-    const { config } = await initRepository(storage, { password: await readFirstPassword(context, password) }, options)
+    const typed = password && (await readFirstPassword(context, password))
+    const sealed = keys && (await firstSealedPassword(context, keys, typed))
+    const { config } = await initRepository(
+      storage,
+      { password: sealed?.password ?? typed! },
+      { ...options, seal: sealed?.seal },
+    )
     const location = displayLocation(url)
     if (output.json) output.message({ message_type: 'initialized', id: config.id, repository: location })
     else
-      output.print(`created restic repository ${config.id.slice(0, 10)} at ${location} (${access.name})${PLEASE_NOTE}`)
+      output.print(
+        `created restic repository ${config.id.slice(0, 10)} at ${location} (${access.name})${keys === undefined ? PLEASE_NOTE : KEYS_NOTE}`,
+      )
   } finally {
     await storage.close()
   }
@@ -99,6 +108,10 @@ const PLEASE_NOTE = `
 Please note that knowledge of your password is required to access
 the repository. Losing your password means that your data is
 irrecoverably lost.`
+
+const KEYS_NOTE = `
+Any one of its keys opens it. When all of them are lost, the data is
+irrecoverably lost: print a recovery kit with "holdfast key export".`
 
 async function sourcePolynomial(context: CommandContext, options: InitOptions): Promise<bigint | undefined> {
   if (!options.copyChunkerParams) return undefined

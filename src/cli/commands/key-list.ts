@@ -20,23 +20,26 @@ export const keyListCommand: Command<NoOptions> = {
           output.warn(`key ${shortId(id)} cannot be read: ${error.message}`)
         },
       })
-      const rows = keys.map(({ id, isCurrent, username, hostname, created }) => ({
+      const rows = keys.map(({ id, isCurrent, username, hostname, created, sealedFor }) => ({
         current: isCurrent,
         id,
         userName: username,
         hostName: hostname,
         created: formatLocalTime(created),
+        ...(sealedFor.length === 0 ? {} : { sealedFor }),
       }))
+      const isAnySealed = rows.some(({ sealedFor }) => sealedFor !== undefined)
       if (output.json) output.message(rows)
       else
         output.result(
           renderTable({
-            headers: [' ID', 'User', 'Host', 'Created'],
-            rows: rows.map(({ current, id, userName, hostName, created }) => [
+            headers: [' ID', 'User', 'Host', 'Created', ...(isAnySealed ? ['Sealed for'] : [])],
+            rows: rows.map(({ current, id, userName, hostName, created, sealedFor }) => [
               `${current ? '*' : ' '}${shortId(id)}`,
               userName,
               hostName,
               created,
+              ...(isAnySealed ? [sealedFor?.join(', ') ?? ''] : []),
             ]),
           }),
         )

@@ -9,6 +9,7 @@ import type { ConfiguredAccess } from '../access.ts'
 import type { CommandContext } from '../context.ts'
 import type { Environment } from '../environment.ts'
 import type { ConfigurationOptions } from '../options/configuration.ts'
+import { loadKeys } from './keys.ts'
 import { requireMount } from './mount.ts'
 
 /** The configuration, and what the program makes of it. */
@@ -44,9 +45,15 @@ export async function loadConfigured(context: CommandContext, options: Configura
 
 /** How to open a repository of the configuration. Others must not be able to read its password file (S2-55). @throws HoldfastError HF_NOT_MOUNTED */
 export function accessOf(configuration: Configuration, name: string, environment: Environment): ConfiguredAccess {
-  const { url, store, password, mount } = configuration.repositories.get(name)!
+  const { url, store, password, keys, maxKeyAgeDays, mount } = configuration.repositories.get(name)!
   if (mount) requireMount(name, url)
-  return { name, url, store, readPassword: () => readSecret(password, { environment, checkPermissions: true }) }
+  return {
+    name,
+    url,
+    store,
+    readPassword: password && (() => readSecret(password, { environment, checkPermissions: true })),
+    keys: keys.length === 0 ? undefined : { load: () => loadKeys(keys, environment), maxAgeDays: maxKeyAgeDays },
+  }
 }
 
 /** What each sort of source takes as settings, by type. */

@@ -26,7 +26,7 @@ export const snapshotText = (snapshot: Snapshot): string => indented(snapshotJso
 
 /** @throws HoldfastError HF_STORAGE_NOT_FOUND, HF_KEY_INVALID */
 export async function keyText(repository: Repository, id: Id, signal?: AbortSignal): Promise<string> {
-  const { created, username, hostname, kdf, salt, data } = await loadKeyFile(repository, id, signal)
+  const { created, username, hostname, kdf, salt, data } = await loadKeyFile(repository.storage, id, signal)
   const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
   return indented({ created, username, hostname, kdf: 'scrypt', ...kdf, salt: base64(salt), data: base64(data) })
 }

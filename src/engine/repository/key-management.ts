@@ -2,6 +2,8 @@ import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { parseTime, type Timestamp, zeroTime } from '../../lib/go-time.ts'
 import { type Id, shortId } from '../../lib/id.ts'
 import { forEachParallel } from '../../lib/parallel.ts'
+import type { Storage } from '../storage/storage.ts'
+import { parseEnvelope } from './key-envelope.ts'
 import { createKeyFile, type KeyFile, type NewKeyOptions, openKeyFile, parseKeyFile } from './keys.ts'
 import { type Repository, saveKeyFile } from './repository.ts'
 
@@ -13,6 +15,8 @@ export interface KeyInfo {
   readonly username: string
   readonly hostname: string
   readonly created: Timestamp
+  /** Sorts of keys that its password is sealed for, such as `kms`; empty when only the password itself opens it. */
+  readonly sealedFor: readonly string[]
 }
 
 /**
@@ -28,13 +32,14 @@ export async function listKeys(
   const ids = await repository.list('key', signal)
   await forEachParallel(ids, repository.storage.properties.connections, async (id) => {
     try {
-      const { username, hostname, created } = await loadKeyFile(repository, id, signal)
+      const { username, hostname, created, extension } = await loadKeyFile(repository.storage, id, signal)
       keys.push({
         id,
         isCurrent: id === repository.keyId,
         username,
         hostname,
         created: parseTime(created) ?? zeroTime,
+        sealedFor: [...new Set(parseEnvelope(extension, id)?.wrapped.map(({ type }) => type))],
       })
     } catch (error) {
       // Removed by somebody since it was listed.
@@ -47,8 +52,8 @@ export async function listKeys(
 }
 
 /** @throws HoldfastError HF_STORAGE_NOT_FOUND, HF_KEY_INVALID */
-export async function loadKeyFile(repository: Repository, id: Id, signal?: AbortSignal): Promise<KeyFile> {
-  return parseKeyFile(await repository.storage.get({ kind: 'key', name: id }, undefined, { signal }), id)
+export async function loadKeyFile(storage: Storage, id: Id, signal?: AbortSignal): Promise<KeyFile> {
+  return parseKeyFile(await storage.get({ kind: 'key', name: id }, undefined, { signal }), id)
 }
 
 /**
@@ -62,7 +67,7 @@ export async function addKey(repository: Repository, password: string, options: 
     await createKeyFile(repository.masterKey, password, { clock, ...options }),
   )
   try {
-    const master = await openKeyFile(await loadKeyFile(repository, id), password, id)
+    const master = await openKeyFile(await loadKeyFile(repository.storage, id), password, id)
     const { encrypt, macK, macR } = repository.masterKey
     const isSame =
       master !== undefined &&

@@ -6,6 +6,7 @@ import { type Id, shortId } from '../../lib/id.ts'
 import { randomBytes } from '../../lib/random.ts'
 import { CRYPTO_OVERHEAD_BYTES, createCipher, type MasterKey } from '../kernels/cipher.ts'
 import { opensslScrypt, type ScryptCost, scrypt } from '../kernels/scrypt.ts'
+import { envelopeJson, type KeyEnvelope } from './key-envelope.ts'
 import { currentHolder } from './lock-file.ts'
 
 /** A key file: the repository's master key, sealed with a key derived from a password. */
@@ -16,6 +17,8 @@ export interface KeyFile {
   readonly kdf: ScryptCost
   readonly salt: Uint8Array
   readonly data: Uint8Array
+  /** What stands under the name `holdfast`, for `parseEnvelope`. */
+  readonly extension: unknown
 }
 
 export interface NewKeyOptions {
@@ -24,6 +27,8 @@ export interface NewKeyOptions {
   readonly username?: string | undefined
   readonly hostname?: string | undefined
   readonly clock?: Clock | undefined
+  /** The password once more, sealed for keys that lie elsewhere. */
+  readonly envelope?: KeyEnvelope | undefined
 }
 
 const SALT_BYTES = 64
@@ -74,6 +79,7 @@ export async function createKeyFile(
       ...kdf,
       salt: base64(salt),
       data: base64(data),
+      ...(options.envelope === undefined ? {} : { holdfast: envelopeJson(options.envelope) }),
     }),
   )
 }
@@ -117,6 +123,7 @@ export function parseKeyFile(json: Uint8Array, id: Id): KeyFile {
     kdf: { N, r, p },
     salt,
     data,
+    extension: fields.holdfast,
   }
 }
 

@@ -15,6 +15,7 @@ import type { Credentials } from './credentials.ts'
 import { IndexCache } from './index/index-cache.ts'
 import { loadIndexFiles } from './index/load-index.ts'
 import { MasterIndex } from './index/master-index.ts'
+import type { KeyEnvelope } from './key-envelope.ts'
 import { createKeyFile, type NewKeyOptions, newMasterKey, openKeyFile, parseKeyFile } from './keys.ts'
 import type { ExtraVerify } from './pack/pack-writer.ts'
 import { decodePayload, encodePayload } from './unpacked.ts'
@@ -40,7 +41,9 @@ export interface InitOptions extends RepositoryOptions {
   readonly version?: RepositoryVersion | undefined
   /** Cut files as another repository does, so that copies between the two share blobs. */
   readonly chunkerPolynomial?: bigint | undefined
-  readonly key?: NewKeyOptions | undefined
+  readonly key?: Omit<NewKeyOptions, 'envelope'> | undefined
+  /** Seals the password for keys that lie elsewhere, once the id of the new repository is known. */
+  readonly seal?: ((repository: Id) => Promise<KeyEnvelope>) | undefined
 }
 
 /** Memory for opening a blob, each of exactly so many bytes. */
@@ -285,13 +288,14 @@ export async function initRepository(
   if (await isPresent(storage, { kind: 'config' })) throw exists('repository config file')
   for (const kind of ['key', 'snapshot'] as const)
     for await (const _ of storage.list(kind)) throw exists(`repository ${kind} file`)
+  const config = newConfig(options.version ?? 2, options.chunkerPolynomial)
+  const envelope = await options.seal?.(config.id)
   await storage.create()
   const master = newMasterKey()
   const keyId = await saveKeyFile(
     storage,
-    await createKeyFile(master, credentials.password, { clock: options.clock, ...options.key }),
+    await createKeyFile(master, credentials.password, { clock: options.clock, ...options.key, envelope }),
   )
-  const config = newConfig(options.version ?? 2, options.chunkerPolynomial)
   await storage.put({ kind: 'config' }, sealWith(createCipher(master), encodeConfig(config)))
   return new Repository(storage, config, master, keyId, options)
 }
