@@ -64,6 +64,10 @@ export const errorCodes = {
   HF_STORAGE_THROTTLED: { meaning: 'The storage asks for fewer calls.', retry: 'later' },
   HF_STORAGE_ARCHIVED: { meaning: 'The file lies in an archive that must bring it back first.', retry: 'after-fix' },
   HF_STORAGE_UNREACHABLE: { meaning: 'The storage cannot be reached.', retry: 'later' },
+  HF_STORAGE_UNTRUSTED: {
+    meaning: 'The server cannot show that it is the one that is meant: its certificate or host key is not trusted.',
+    retry: 'after-fix',
+  },
   HF_STORAGE_IO: { meaning: 'The storage failed to read or write.', retry: 'later' },
   HF_STORAGE_SHORT: { meaning: 'The storage returned fewer bytes than were stored or asked for.', retry: 'later' },
   HF_STORAGE_CONTRACT: {

@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs'
 import { commandPath } from './command-path.ts'
 import { canMakeMinio, hasMinio, makeMinio } from './servers/minio-program.ts'
 import { canMakeFerret, FERRETDB_VERSION, hasFerret, makeFerret } from './servers/mongo/ferret-programs.ts'
 import { mongodProgram } from './servers/mongo/mongod-program.ts'
 import { completePrograms, hasPostgres } from './servers/postgres-programs.ts'
+import { restServerProgram } from './servers/rest-program.ts'
 
 export { commandPath } from './command-path.ts'
 
@@ -65,6 +67,16 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
     what: 'PostgreSQL 18 with pg_dump and pg_restore',
     isPresent: () => completePrograms(18) !== undefined,
   },
+  rclone: command('rclone'),
+  sshd: {
+    what: 'the commands sshd, ssh and ssh-keygen',
+    debianPackage: 'openssh-server',
+    isPresent: () => existsSync('/usr/sbin/sshd') && commandPath('ssh') !== undefined,
+  },
+  'rest-server': {
+    what: "restic's REST server (on PATH, or HOLDFAST_TEST_REST_SERVER)",
+    isPresent: () => restServerProgram() !== undefined,
+  },
   root: { what: 'to be root', isPresent: () => process.getuid?.() === 0 },
 }
 
@@ -84,6 +96,9 @@ export type RequirementName =
   | 'minio'
   | 'mongod'
   | 'mongotools'
+  | 'rclone'
+  | 'sshd'
+  | 'rest-server'
   | 'root'
 
 /**

@@ -25,7 +25,6 @@ describe('locations', () => {
   test.each([
     ['s3:s3.amazonaws.com/bucket', 'S3'],
     ['sftp:user@host:/srv', 'SFTP'],
-    ['rest:https://user:secret@host/', 'REST'],
     ['azure:container:/', 'Azure'],
     ['gs:bucket:/', 'Google'],
     ['b2:bucket:path', 'Backblaze'],

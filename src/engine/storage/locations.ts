@@ -5,6 +5,7 @@ import { withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
 import { type RetryOptions, withRetry } from './layers/with-retry.ts'
 import { localBackend } from './local/local-backend.ts'
 import { defaultNetwork, type NetworkSettings } from './network.ts'
+import { restBackend } from './rest/rest-backend.ts'
 import type { Storage } from './storage.ts'
 import type { StoreSettings } from './store-settings.ts'
 
@@ -30,7 +31,7 @@ const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
   ['local', localBackend],
   ['s3', unsupported('Amazon S3 and compatible stores')],
   ['sftp', unsupported('SFTP')],
-  ['rest', unsupported("restic's REST server")],
+  ['rest', restBackend],
   ['azure', unsupported('Azure Blob Storage')],
   ['gs', unsupported('Google Cloud Storage')],
   ['b2', unsupported('Backblaze B2')],
