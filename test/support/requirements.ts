@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { commandPath } from './command-path.ts'
+import { AZURITE_VERSION, canMakeAzurite, hasAzurite, makeAzurite } from './servers/azurite-program.ts'
 import { canMakeMinio, hasMinio, makeMinio } from './servers/minio-program.ts'
 import { canMakeFerret, FERRETDB_VERSION, hasFerret, makeFerret } from './servers/mongo/ferret-programs.ts'
 import { mongodProgram } from './servers/mongo/mongod-program.ts'
@@ -48,6 +49,11 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
   },
   postgres15: { what: 'PostgreSQL 15', debianPackage: 'postgresql', isPresent: () => hasPostgres(15) },
   postgres18: { what: 'PostgreSQL 18 of npm (Linux on x64)', isPresent: () => hasPostgres(18) },
+  azurite: {
+    what: `azurite ${AZURITE_VERSION} (installed by scripts/setup.ts with npm)`,
+    isPresent: hasAzurite,
+    build: { isPossible: canMakeAzurite, run: makeAzurite },
+  },
   ferretdb: {
     what: `FerretDB ${FERRETDB_VERSION} over DocumentDB (built by scripts/setup.ts on Debian with Go)`,
     isPresent: hasFerret,
@@ -92,6 +98,7 @@ export type RequirementName =
   | 'postgres15'
   | 'postgres18'
   | 'postgres18-clients'
+  | 'azurite'
   | 'ferretdb'
   | 'minio'
   | 'mongod'

@@ -332,7 +332,7 @@ async function readConfig(storage: Storage): Promise<Uint8Array> {
       `there is no repository at ${storage.location}: it has no config file`,
       {
         cause,
-        hint: 'check the location; "holdfast init" makes a new repository',
+        hint: cause.hint ?? 'check the location; "holdfast init" makes a new repository',
       },
     )
   }

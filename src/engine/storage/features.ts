@@ -45,8 +45,8 @@ export interface VersionsFeature {
 export interface DeletedFile {
   readonly name: string
   readonly sizeBytes: number
-  /** Since 1970. */
-  readonly deletedMs: number
+  /** Since 1970; undefined when the store does not tell. */
+  readonly deletedMs: number | undefined
 }
 
 /** Classes of storage that differ in price, and some of which must be brought back before they can be read. */

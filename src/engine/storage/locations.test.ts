@@ -25,8 +25,6 @@ describe('locations', () => {
   test.each([
     ['s3:s3.amazonaws.com/bucket', 'S3'],
     ['sftp:user@host:/srv', 'SFTP'],
-    ['azure:container:/', 'Azure'],
-    ['gs:bucket:/', 'Google'],
     ['b2:bucket:path', 'Backblaze'],
     ['swift:container:/path', 'Swift'],
     ['rclone:remote:path', 'rclone'],

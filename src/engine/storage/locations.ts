@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
+import { azureBackend } from './azure/azure-backend.ts'
 import type { Backend, BackendRequest } from './backend.ts'
 import { withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
 import { type RetryOptions, withRetry } from './layers/with-retry.ts'
@@ -32,7 +33,7 @@ const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
   ['s3', unsupported('Amazon S3 and compatible stores')],
   ['sftp', unsupported('SFTP')],
   ['rest', restBackend],
-  ['azure', unsupported('Azure Blob Storage')],
+  ['azure', azureBackend],
   ['gs', unsupported('Google Cloud Storage')],
   ['b2', unsupported('Backblaze B2')],
   ['swift', unsupported('OpenStack Swift')],

@@ -1,0 +1,35 @@
+import type { TokenCredential } from '@azure/identity'
+import type { BlobServiceClient, ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob'
+import type { AzureAccount } from './azure-account.ts'
+
+/** Clients that make one attempt per call. */
+export interface AzureClients {
+  readonly container: ContainerClient
+  readonly service: BlobServiceClient
+  /** The service in the account's second region, which there may not be. */
+  readonly second: BlobServiceClient
+}
+
+/** The clients of a container and its account. Nothing is asked yet. */
+export async function azureClients(account: AzureAccount, container: string): Promise<AzureClients> {
+  const { BlobServiceClient, StorageSharedKeyCredential } = await import('@azure/storage-blob')
+  const { credential, endpoint, name } = account
+  const query = credential.kind === 'sas' ? `?${credential.token}` : ''
+  let identity: TokenCredential | StorageSharedKeyCredential | undefined
+  if (credential.kind === 'key') identity = new StorageSharedKeyCredential(name, credential.key)
+  if (credential.kind === 'identity') identity = await identityOfMachine()
+  const clientAt = (url: string): BlobServiceClient =>
+    new BlobServiceClient(`${url}${query}`, identity, { retryOptions: { maxTries: 1 } })
+  const service = clientAt(endpoint)
+  return {
+    service,
+    second: clientAt(endpoint.replace(name, `${name}-secondary`)),
+    container: service.getContainerClient(container),
+  }
+}
+
+/** Whatever identity this machine has: variables, workload or managed identity, the login of Azure's tools. */
+async function identityOfMachine(): Promise<TokenCredential> {
+  const { DefaultAzureCredential } = await import('@azure/identity')
+  return new DefaultAzureCredential()
+}
