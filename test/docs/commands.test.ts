@@ -54,6 +54,7 @@ const surroundings: Readonly<Record<string, Surroundings>> = {
     needs: ['postgres15'],
     async start() {
       const server = await startPostgres({ version: 15 })
+      await server.sql('CREATE TABLE item AS SELECT g AS id FROM generate_series(1, 10) g')
       const variables = { PGHOST: server.host, PGPORT: String(server.port), PGUSER: server.user }
       return { variables, stop: () => server.stop() }
     },

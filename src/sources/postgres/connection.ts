@@ -65,7 +65,7 @@ export async function connectClient(
   { signal, clientAddress }: ConnectOptions = {},
 ): Promise<{ readonly client: pg.Client; readonly place: ErrorPlace }> {
   signal?.throwIfAborted()
-  const { host, port, user, database } = endpoint
+  const { host, port, user, database, options } = endpoint
   const plain = placeOf(endpoint, kind, false)
   const tls = await tlsOptions(endpoint, plain)
   const place = { ...placeOf(endpoint, kind, tls !== undefined), clientAddress }
@@ -75,6 +75,7 @@ export async function connectClient(
     user,
     database,
     ...(password === undefined ? {} : { password }),
+    ...(options === undefined ? {} : { options }),
     ssl: tls ?? false,
     application_name: 'holdfast',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

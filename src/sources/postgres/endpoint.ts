@@ -17,6 +17,8 @@ export interface Endpoint {
   readonly sslrootcert?: string
   readonly sslcert?: string
   readonly sslkey?: string
+  /** Settings that sessions begin with, as libpq's `options` has them: `-c statement_timeout=0`. */
+  readonly options?: string
 }
 
 export const isSocket = ({ host }: Endpoint): boolean => host.startsWith('/')

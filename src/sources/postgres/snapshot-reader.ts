@@ -8,6 +8,7 @@ import { logicalProof } from './logical/proof.ts'
 import { planLogicalRestore } from './logical/restore.ts'
 import { manifestPath } from './manifest.ts'
 import { clusterProof } from './proof/cluster-proof.ts'
+import { planPartsRestore } from './restore/parts.ts'
 import { planClusterRestore } from './restore/restore.ts'
 import type { PostgresSettings } from './settings.ts'
 
@@ -38,9 +39,12 @@ export class SnapshotReader {
   }
 
   async planRestore(job: RestoreJob): Promise<PlannedRestore> {
-    if ((await this.#modeOf(job)) === 'physical') return await planClusterRestore(this.#source, job)
+    const isPhysical = (await this.#modeOf(job)) === 'physical'
+    const isInParts = job.target.kind === 'server' && job.include.length > 0
+    if (isPhysical && !isInParts) return await planClusterRestore(this.#source, job)
     const { endpoint } = this.#settings
     const place = { source: this.#source, endpoint, password: await this.#password(), jobs: this.#jobs }
+    if (isPhysical) return await planPartsRestore(place, job)
     return await planLogicalRestore(place, job)
   }
 

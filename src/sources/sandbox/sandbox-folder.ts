@@ -69,27 +69,34 @@ export class SandboxFolder implements AsyncDisposable {
   }
 
   /** @throws HoldfastError HF_TARGET_INVALID when there can be no folder */
-  static create({ root: named = process.env.HOLDFAST_SANDBOX_DIR }: SandboxOptions = {}): SandboxFolder {
-    const uid = process.getuid?.() === 0 ? (userId(UNPRIVILEGED_USER) ?? 65_534) : undefined
-    const user = uid === undefined ? {} : { uid, gid: uid }
+  static create(options: SandboxOptions = {}): SandboxFolder {
+    const root = SandboxFolder.root(options)
+    const user = unprivilegedUser()
+    try {
+      removeLeftovers(root)
+      const path = mkdtempSync(join(root, `holdfast-sandbox-${process.pid}-`))
+      chmodSync(path, 0o700)
+      if (user.uid !== undefined) chownSync(path, user.uid, user.gid)
+      return new SandboxFolder(path, user)
+    } catch (cause) {
+      throw noSandbox(root, cause)
+    }
+  }
+
+  /** The folder in which sandboxes are made. @throws HoldfastError HF_TARGET_INVALID when there can be none */
+  static root({ root: named = process.env.HOLDFAST_SANDBOX_DIR }: SandboxOptions = {}): string {
+    const user = unprivilegedUser()
     const barrierOf = (folder: string): string | undefined =>
-      uid === undefined ? undefined : barrierTo(folder, { uid, gid: uid })
+      user.uid === undefined ? undefined : barrierTo(folder, user)
     let root = named ?? tmpdir()
     try {
       root = named ?? [root, ...SYSTEM_FOLDERS].find((folder) => barrierOf(folder) === undefined) ?? root
       const barrier = barrierOf(root)
       if (barrier !== undefined)
         throw new Error(`${UNPRIVILEGED_USER}, whom servers run as, may not go through ${barrier}`)
-      removeLeftovers(root)
-      const path = mkdtempSync(join(root, `holdfast-sandbox-${process.pid}-`))
-      chmodSync(path, 0o700)
-      if (uid !== undefined) chownSync(path, uid, uid)
-      return new SandboxFolder(path, user)
+      return root
     } catch (cause) {
-      throw new HoldfastError('HF_TARGET_INVALID', `no sandbox can be made in ${root}: ${(cause as Error).message}`, {
-        cause,
-        hint: 'name a folder with enough room, which others may go through, in HOLDFAST_SANDBOX_DIR',
-      })
+      throw noSandbox(root, cause)
     }
   }
 
@@ -117,6 +124,20 @@ export class SandboxFolder implements AsyncDisposable {
     this.#watchdog.kill('SIGKILL')
   }
 }
+
+type SandboxUser = { readonly uid: number; readonly gid: number } | { readonly uid?: never; readonly gid?: never }
+
+function unprivilegedUser(): SandboxUser {
+  if (process.getuid?.() !== 0) return {}
+  const uid = userId(UNPRIVILEGED_USER) ?? 65_534
+  return { uid, gid: uid }
+}
+
+const noSandbox = (root: string, cause: unknown): HoldfastError =>
+  new HoldfastError('HF_TARGET_INVALID', `no sandbox can be made in ${root}: ${(cause as Error).message}`, {
+    cause,
+    hint: 'name a folder with enough room, which others may go through, in HOLDFAST_SANDBOX_DIR',
+  })
 
 /** A program that runs in a sandbox. */
 export class SandboxProcess {

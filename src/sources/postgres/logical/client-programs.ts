@@ -74,7 +74,7 @@ function basics(): NodeJS.ProcessEnv {
 
 /** How libpq connects: PostgreSQL documentation, "Environment Variables". Nothing of it is seen in the list of processes. */
 export function connectionEnvironment(endpoint: Endpoint, password: string | undefined): NodeJS.ProcessEnv {
-  const { host, port, user, database, sslmode, sslrootcert, sslcert, sslkey } = endpoint
+  const { host, port, user, database, sslmode, sslrootcert, sslcert, sslkey, options } = endpoint
   return {
     PGHOST: host,
     PGPORT: String(port),
@@ -85,6 +85,7 @@ export function connectionEnvironment(endpoint: Endpoint, password: string | und
     PGSSLROOTCERT: sslrootcert,
     PGSSLCERT: sslcert,
     PGSSLKEY: sslkey,
+    PGOPTIONS: options,
     PGAPPNAME: 'holdfast',
     PGCONNECT_TIMEOUT: '15',
   }

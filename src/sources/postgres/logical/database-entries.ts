@@ -16,7 +16,11 @@ export const encodingArguments = ({ encoding }: Pick<DatabaseRecord, 'encoding'>
 const TABLESPACE = / TABLESPACE = (?:"(?:[^"]|"")*"|[\w$\x80-\xff]+)/
 
 /** Makes a database with the encoding, locale and provider of the one that was dumped. As bytes. */
-export function createStatement(name: string, record: DatabaseRecord, toc: Toc | undefined): Buffer {
+export function createStatement(
+  name: string,
+  record: Pick<DatabaseRecord, 'encoding' | 'collate' | 'ctype'>,
+  toc: Toc | undefined,
+): Buffer {
   const dumped = toc?.entries.find(({ kind }) => kind === 'DATABASE')?.definition
   if (dumped !== undefined) return asBytes(renameDatabase(dumped.replace(TABLESPACE, ''), textToByteString(name)))
   const { encoding, collate, ctype } = record

@@ -165,7 +165,7 @@ async function restoreAll(
     const locale = await makeDatabase(admin, record, toc)
     const passed = await checks.check(name, async () => {
       const { tables, rows, bytes } = await restoreDatabase({
-        snapshot,
+        content: snapshot,
         record,
         toc,
         newSchemas: toc === undefined ? [] : schemasToMake(toc),

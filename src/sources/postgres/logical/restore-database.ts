@@ -6,20 +6,49 @@ import type { Endpoint } from '../endpoint.ts'
 import { type ClientProgram, connectionEnvironment, databaseArgument, runProgram } from './client-programs.ts'
 import { CopySession } from './copy-session.ts'
 import { useEncoding } from './dump-database.ts'
-import { END_OF_ROWS } from './dump-files.ts'
-import { largeObjectFile } from './dump-large-objects.ts'
 import type { DatabaseRecord, TableRecord } from './manifest.ts'
 import { decoded, literal, quoted } from './names.ts'
-import type { LogicalSnapshot } from './snapshot.ts'
 import { writePlainly } from './snapshot-session.ts'
 import { splitCopyStatement } from './table-reads.ts'
 import { directoryToc, type Toc, type TocEntry } from './toc.ts'
 import { together } from './together.ts'
 
-/** One database of a snapshot, or parts of it, on its way into a database that is there. */
+/** A table that can be restored. */
+export type RestorableTable = Pick<TableRecord, 'path' | 'schema' | 'name' | 'bytes'>
+
+/** A database that can be restored. */
+export interface RestorableDatabase
+  extends Pick<DatabaseRecord, 'name' | 'encoding' | 'collate' | 'ctype' | 'moneyLocale' | 'extensions'> {
+  /** Its table of contents lies in the folder its tables' files are in; or the whole dump. */
+  readonly dump: Pick<DatabaseRecord['dump'], 'path' | 'bytes'>
+  readonly tables: readonly RestorableTable[]
+  readonly largeObjects: Pick<NonNullable<DatabaseRecord['largeObjects']>, 'bytes'> | undefined
+}
+
+/** The rows of a table as COPY writes them, without what marks their end. */
+export interface TableRows {
+  readonly pieces: AsyncIterable<Uint8Array>
+  /** How many there are; asked when all pieces have been read. */
+  count(): number
+}
+
+export interface LargeObject {
+  readonly oid: string
+  readonly pieces: AsyncIterable<Uint8Array>
+}
+
+/** Where the content of databases comes from. */
+export interface DumpContent {
+  rows(database: RestorableDatabase, table: RestorableTable, signal?: AbortSignal): TableRows
+  largeObjects(database: RestorableDatabase, signal?: AbortSignal): AsyncIterable<LargeObject>
+  /** A dump that is one file; undefined when it is none. */
+  archive(database: RestorableDatabase, signal?: AbortSignal): AsyncIterable<Uint8Array> | undefined
+}
+
+/** One database, or parts of it, on its way into a database that is there. */
 export interface DatabaseRestore {
-  readonly snapshot: LogicalSnapshot
-  readonly record: DatabaseRecord
+  readonly content: DumpContent
+  readonly record: RestorableDatabase
   /** What is restored of it, perhaps under other names. Undefined for a dump in one file, which is restored as a whole. */
   readonly toc: Toc | undefined
   /** Schemas that are made for it. */
@@ -43,13 +72,15 @@ export interface RestoredDatabase {
 }
 
 /**
- * Restores definitions by `pg_restore` and rows by COPY over several connections, straight out of the repository.
- * @throws HoldfastError HF_RESTORE_FAILED naming the object; whatever reading the repository throws
+ * Restores definitions by `pg_restore` and rows by COPY over several connections, straight out of what holds them.
+ * @throws HoldfastError HF_RESTORE_FAILED naming the object; whatever reading the content throws
  */
 export async function restoreDatabase(restore: DatabaseRestore): Promise<RestoredDatabase> {
-  const { toc, snapshot, record, signal } = restore
+  const { toc, content, record, signal } = restore
   if (toc === undefined) {
-    await runRestore(restore, ['--exit-on-error'], [], snapshot.content(record.dump, signal))
+    const archive = content.archive(record, signal)
+    if (archive === undefined) throw new HoldfastError('HF_INTERNAL', `database ${record.name} is in no dump`)
+    await runRestore(restore, ['--exit-on-error'], [], archive)
     restore.onBytes(record.dump.bytes)
     return { tables: 0, rows: 0, bytes: record.dump.bytes }
   }
@@ -92,7 +123,7 @@ async function makeSchemas({ endpoint, password, newSchemas, signal }: DatabaseR
 }
 
 async function restoreRows(restore: DatabaseRestore, toc: Toc): Promise<RestoredDatabase> {
-  const { record, snapshot, onBytes } = restore
+  const { record, onBytes } = restore
   const tables = tasksOf(record, toc)
   const made = new Set(toc.entries.filter(({ kind }) => kind === 'TABLE').map(({ oid }) => oid))
   let next = 0
@@ -101,8 +132,7 @@ async function restoreRows(restore: DatabaseRestore, toc: Toc): Promise<Restored
     if (next >= tables.length) return
     await using session = await openSession(restore, toc, signal)
     for (let task = tables[next++]; task !== undefined; task = tables[next++]) {
-      await restoreTable(session, snapshot, task, made.has(task.entry.oid), signal)
-      rows += task.table.rows
+      rows += await restoreTable(session, restore, task, made.has(task.entry.oid), signal)
       onBytes(task.table.bytes)
     }
   }
@@ -130,11 +160,11 @@ async function openSession(
 
 interface TableTask {
   readonly entry: TocEntry
-  readonly table: TableRecord
+  readonly table: RestorableTable
 }
 
 /** The tables of a table of contents with what the manifest knows of each, the largest first. */
-export function tasksOf(record: DatabaseRecord, { entries }: Toc): readonly TableTask[] {
+export function tasksOf(record: RestorableDatabase, { entries }: Toc): readonly TableTask[] {
   const folder = record.dump.path.slice(0, record.dump.path.lastIndexOf('/'))
   const byPath = new Map(record.tables.map((table) => [table.path, table]))
   return entries
@@ -148,27 +178,32 @@ export function tasksOf(record: DatabaseRecord, { entries }: Toc): readonly Tabl
     .sort((a, b) => b.table.bytes - a.table.bytes)
 }
 
-/** Rows of a table that was made a moment ago, and which nobody sees yet, need no clean-up later: they are frozen from the beginning. */
+/**
+ * Rows of a table that was made a moment ago, and which nobody sees yet, need no clean-up later: they are frozen from the beginning.
+ * @returns how many there were
+ */
 async function restoreTable(
   session: CopySession,
-  snapshot: LogicalSnapshot,
+  { content, record }: DatabaseRestore,
   { entry, table }: TableTask,
   isNew: boolean,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const { target, columns } = splitCopyStatement(entry)
   const list = columns.length === 0 ? '' : ` (${columns.join(', ')})`
   const bytes = (statement: string): Buffer => Buffer.from(statement, 'latin1')
   try {
     await session.rows('BEGIN')
     if (isNew) await session.rows(bytes(`TRUNCATE TABLE ONLY ${target}`))
+    const read = content.rows(record, table, signal)
     const rows = await session.copyIn(
       bytes(`COPY ${target}${list} FROM STDIN${isNew ? ' WITH (FREEZE)' : ''}`),
-      snapshot.content(table, signal, END_OF_ROWS.length),
+      read.pieces,
     )
-    if (rows !== table.rows)
-      throw new HoldfastError('HF_RESTORE_FAILED', `the server took ${rows} rows, and ${table.rows} were read`)
+    if (rows !== read.count())
+      throw new HoldfastError('HF_RESTORE_FAILED', `the server took ${rows} rows, and ${read.count()} were read`)
     await session.rows('COMMIT')
+    return rows
   } catch (error) {
     signal.throwIfAborted()
     throw new HoldfastError(
@@ -182,14 +217,12 @@ async function restoreTable(
 const LARGE_PIECE_BYTES = 1024 * 1024
 
 async function restoreLargeObjects(restore: DatabaseRestore, toc: Toc): Promise<void> {
-  const { snapshot, record, signal } = restore
+  const { content, record, signal } = restore
   await using session = await openSession(restore, toc, signal)
-  const folder = record.dump.path.slice(0, record.dump.path.lastIndexOf('/'))
-  const list = (await snapshot.whole({ path: `${folder}/blobs.toc` }, signal)).toString('latin1')
-  for (const [, oid] of list.matchAll(/^([0-9]+) /gm)) {
+  for await (const { oid, pieces } of content.largeObjects(record, signal)) {
     let at = 0
     await session.rows('BEGIN')
-    for await (const blob of snapshot.content({ path: `${folder}/${largeObjectFile(oid!)}` }, signal))
+    for await (const blob of pieces)
       for (let from = 0; from < blob.length; from += LARGE_PIECE_BYTES) {
         const piece = blob.subarray(from, from + LARGE_PIECE_BYTES)
         const hex = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength).toString('hex')
@@ -204,7 +237,10 @@ async function restoreLargeObjects(restore: DatabaseRestore, toc: Toc): Promise<
  * Amounts of money are written as the database has it, and only read so. A machine without the locale can do without it where no table has
  * such amounts.
  */
-export async function useMoneyLocale(session: CopySession, { moneyLocale }: DatabaseRecord): Promise<void> {
+export async function useMoneyLocale(
+  session: CopySession,
+  { moneyLocale }: Pick<DatabaseRecord, 'moneyLocale'>,
+): Promise<void> {
   const { present } = await session.row(`SELECT current_setting('lc_monetary') AS present`)
   if (present !== moneyLocale)
     await session.rows(`SET lc_monetary = ${literal(moneyLocale)}`).catch((error: unknown) => {

@@ -1,41 +1,49 @@
-import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
+import { HoldfastError } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/sizes.ts'
 import type { RestoreJob, SourceRestorePlan } from '../../restore.ts'
-import type { SourceProblem } from '../../source.ts'
 import { clientProgramRemedy, findClientProgram } from './client-programs.ts'
-import { CopySession } from './copy-session.ts'
-import type { DatabaseRecord } from './manifest.ts'
+import type { LogicalManifest } from './manifest.ts'
 import { decoded, quoted } from './names.ts'
-import { tasksOf } from './restore-database.ts'
+import { type DumpContent, type RestorableDatabase, tasksOf } from './restore-database.ts'
 import {
-  MAX_NAME_BYTES,
+  databaseNameOf,
+  type Findings,
+  lookInto,
+  newFindings,
+  planSchemasBeside,
+  planWholeDatabase,
+  type WayIntoDatabase,
+  whereTo,
+} from './restore-obstacles.ts'
+import {
   type MovedParts,
   moveParts,
   type SelectedDatabase,
   schemasToMake,
   selectDatabases,
 } from './restore-selection.ts'
-import {
-  openTarget,
-  readTarget,
-  readTargetDatabase,
-  type TargetDatabase,
-  type TargetFacts,
-  type TargetServer,
-} from './restore-target.ts'
-import type { LogicalSnapshot } from './snapshot.ts'
+import { objectKey, openTarget, readTarget, type TargetFacts, type TargetServer } from './restore-target.ts'
 import type { Toc } from './toc.ts'
+
+/** Databases that can be restored, and what is to be known of them before. */
+export interface RestorableDump extends DumpContent {
+  readonly manifest: Pick<LogicalManifest, 'dumpFormat' | 'programVersion' | 'roles'> & {
+    readonly server: Pick<LogicalManifest['server'], 'majorVersion'>
+    /** Statements that make the roles of the cluster, when they are kept. */
+    readonly globals?: object | undefined
+    readonly databases: readonly RestorableDatabase[]
+  }
+  /** The table of contents of a database in format `directory`. */
+  toc(database: RestorableDatabase, signal?: AbortSignal): Promise<Toc>
+}
 
 /** One database, as it will be restored. */
 export interface PlannedDatabase {
-  readonly record: DatabaseRecord
+  readonly record: RestorableDatabase
   /** Name of the database it goes to. */
   readonly target: string
-  /**
-   * `new`: made under another name and renamed when it is whole. `replaced`: so too, and the one that is there is dropped. `filled`: it is
-   * there and empty. `beside`: parts go into schemas of their own.
-   */
-  readonly way: 'new' | 'replaced' | 'filled' | 'beside'
+  /** `beside`: parts go into schemas of their own. */
+  readonly way: WayIntoDatabase | 'beside'
   readonly toc: Toc | undefined
   readonly newSchemas: readonly string[]
   /** Of those, what is there and goes. */
@@ -51,29 +59,25 @@ export interface LogicalPlan {
   readonly facts: TargetFacts
 }
 
-interface Findings {
-  readonly problems: SourceProblem[]
-  readonly steps: string[]
-  readonly overwrites: string[]
-  readonly afterwards: string[]
-}
+/** What of it is to be restored, and how. */
+type PartialJob = Pick<RestoreJob, 'include' | 'exclude' | 'rename' | 'overwrite' | 'signal'>
 
 /** Thinks a restore to a server through. @throws HoldfastError when there is nothing to plan with */
 export async function planServerRestore(
-  snapshot: LogicalSnapshot,
+  dump: RestorableDump,
   target: TargetServer,
-  job: RestoreJob,
+  job: PartialJob,
 ): Promise<LogicalPlan> {
   await using session = await openTarget(target, job.signal)
   const facts = await readTarget(session)
-  const selected = selectDatabases(snapshot.manifest.databases, job)
-  const findings: Findings = { problems: [], steps: [], overwrites: [], afterwards: [] }
-  programProblems(snapshot, facts, findings)
+  const selected = selectDatabases(dump.manifest.databases, job)
+  const findings = newFindings()
+  programProblems(dump, facts, findings)
   const databases: PlannedDatabase[] = []
   for (const one of selected)
-    databases.push(await planDatabase(snapshot, target, job, facts, one, selected.length, findings))
-  const missing = missingRoles(databases, snapshot, facts, ['owner', 'ACL', 'DEFAULT ACL'])
-  for (const role of missingRoles(databases, snapshot, facts, ['POLICY']))
+    databases.push(await planDatabase(dump, target, job, facts, one, selected.length, findings))
+  const missing = missingRoles(databases, dump, facts, ['owner', 'ACL', 'DEFAULT ACL'])
+  for (const role of missingRoles(databases, dump, facts, ['POLICY']))
     findings.problems.push({
       severity: 'error',
       what: `the target has no role ${role}, which row security is about`,
@@ -94,14 +98,14 @@ export async function planServerRestore(
     })
   const bytes = databases.reduce((sum, one) => sum + one.bytes, 0)
   findings.afterwards.push('run ANALYZE in each restored database: the server knows nothing of what it has yet')
-  if (snapshot.manifest.globals !== undefined && missing.length > 0)
+  if (dump.manifest.globals !== undefined && missing.length > 0)
     findings.afterwards.push('roles are in globals.sql of the snapshot; read it before you run it with psql')
   const { steps, overwrites, problems, afterwards } = findings
   const files = databases.reduce((sum, one) => sum + one.tables, 0)
   return { plan: { steps, files, bytes, overwrites, problems, afterwards }, databases, keepOwners, facts }
 }
 
-function programProblems({ manifest }: LogicalSnapshot, facts: TargetFacts, { problems }: Findings): void {
+function programProblems({ manifest }: RestorableDump, facts: TargetFacts, { problems }: Findings): void {
   const needed = Number.parseInt(manifest.programVersion, 10)
   if (manifest.dumpFormat === 'plain')
     problems.push({
@@ -124,104 +128,79 @@ function programProblems({ manifest }: LogicalSnapshot, facts: TargetFacts, { pr
 }
 
 async function planDatabase(
-  snapshot: LogicalSnapshot,
+  dump: RestorableDump,
   target: TargetServer,
-  job: RestoreJob,
+  job: PartialJob,
   facts: TargetFacts,
-  selected: SelectedDatabase,
+  selected: SelectedDatabase<RestorableDatabase>,
   count: number,
   findings: Findings,
 ): Promise<PlannedDatabase> {
   const { record, isWhole } = selected
-  const renamed = job.rename.find(({ from }) => from === record.name)?.to
-  const name = renamed ?? (count === 1 ? target.namedDatabase : undefined) ?? record.name
-  if (Buffer.byteLength(name) > MAX_NAME_BYTES)
-    throw new HoldfastError('HF_USAGE', `the name ${name} is too long for a database`)
-  const toc = snapshot.manifest.dumpFormat === 'directory' ? await snapshot.toc(record, job.signal) : undefined
-  extensionProblems(record, facts, toc, findings)
+  const name = databaseNameOf(record.name, target, job.rename, count)
+  const toc = dump.manifest.dumpFormat === 'directory' ? await dump.toc(record, job.signal) : undefined
   if (!isWhole) return await planParts(target, job, facts, selected, name, toc, findings)
+  extensionProblems(record, facts, toc, findings)
   const rows = record.tables.reduce((sum, table) => sum + table.bytes, 0)
   const bytes = toc === undefined ? record.dump.bytes : rows + (record.largeObjects?.bytes ?? 0)
-  const found = facts.databases.has(name) ? await lookInto(target, name, job.signal) : undefined
-  const isEmpty =
-    found === undefined || [...found.schemas].every(([schema, objects]) => schema === 'public' && objects === 0)
-  const way = found === undefined ? 'new' : isEmpty ? 'filled' : 'replaced'
-  const { steps, problems, overwrites } = findings
-  if (way === 'replaced') {
-    if (!job.overwrite)
-      problems.push({
-        severity: 'error',
-        what: `database ${name} of the target is not empty`,
-        remedy: 'name another one in the URL, or allow it to be overwritten',
-      })
-    overwrites.push(`database ${name} with ${[...found!.schemas.values()].reduce((sum, n) => sum + n, 0)} objects`)
-  }
-  if (way !== 'filled' && !facts.mayCreateDatabases)
-    problems.push({
-      severity: 'error',
-      what: `${facts.role} may not create databases`,
-      remedy: `ALTER ROLE ${quoted(facts.role)} CREATEDB; or name an empty database that is there`,
-    })
+  const { way, found } = await planWholeDatabase(target, facts, name, job, findings)
   if (way === 'filled' && found!.encoding !== record.encoding)
-    problems.push({
+    findings.problems.push({
       severity: 'warning',
       what: `database ${name} has encoding ${found!.encoding}, the dump ${record.encoding}`,
       remedy: undefined,
     })
-  const where =
-    way === 'new'
-      ? `into the new database ${name}`
-      : way === 'replaced'
-        ? `in place of database ${name}`
-        : `into the empty database ${name}`
-  steps.push(`restore ${record.tables.length} tables, ${formatSize(bytes)}, ${where}`)
+  findings.steps.push(`restore ${record.tables.length} tables, ${formatSize(bytes)}, ${whereTo(way, name)}`)
   const newSchemas = toc === undefined ? [] : schemasToMake(toc)
   return { record, target: name, way, toc, newSchemas, droppedSchemas: [], tables: record.tables.length, bytes }
 }
 
 async function planParts(
   target: TargetServer,
-  job: RestoreJob,
+  job: PartialJob,
   facts: TargetFacts,
-  selected: SelectedDatabase,
+  selected: SelectedDatabase<RestorableDatabase>,
   name: string,
   toc: Toc | undefined,
-  { problems, steps, overwrites }: Findings,
+  findings: Findings,
 ): Promise<PlannedDatabase> {
   const { record } = selected
   if (toc === undefined)
     throw new HoldfastError('HF_USAGE', `database ${record.name} is one file, of which Holdfast restores no parts`, {
       hint: 'restore it to a directory; pg_restore --use-list restores parts of a file in format custom',
     })
-  const parts: MovedParts = moveParts(toc, selected, job.rename)
+  const found = await lookInto(target, facts, name, job.signal)
+  const parts: MovedParts = moveParts(
+    toc,
+    selected,
+    job.rename,
+    (schema, object) => found?.objects.has(objectKey(schema, object)) === true,
+  )
   const tasks = tasksOf(record, parts.toc)
   const bytes = tasks.reduce((sum, { table }) => sum + table.bytes, 0)
   const newSchemas = [...parts.schemas.values()]
-  const found = facts.databases.has(name) ? await lookInto(target, name, job.signal) : undefined
-  if (found === undefined)
-    problems.push({
-      severity: 'error',
-      what: `the target has no database ${name}`,
-      remedy: `CREATE DATABASE ${quoted(name)}; or name one in the URL`,
-    })
   // A schema whose name was asked for may have what is not in the way; one that is made here may not be there at all.
-  const own = newSchemas.filter((schema) => ![...parts.schemas.keys()].includes(schema))
-  const droppedSchemas = own.filter((schema) => found?.schemas.has(schema) === true)
-  for (const schema of droppedSchemas) {
-    overwrites.push(`schema ${schema} of database ${name} with ${found!.schemas.get(schema)} objects`)
-    if (!job.overwrite)
-      problems.push({
+  const own = newSchemas.filter((schema) => !parts.schemas.has(schema))
+  const droppedSchemas = planSchemasBeside(found, { name, from: record.name, schemas: own }, job, findings)
+  for (const extension of parts.extensions)
+    if (found?.extensions.has(extension) === false)
+      findings.problems.push({
         severity: 'error',
-        what: `database ${name} has a schema ${schema} already`,
-        remedy: `give another name with --rename ${record.name}.SCHEMA=NAME, or allow it to be overwritten`,
+        what: `database ${name} lacks the extension ${extension}, which is needed for what is restored`,
+        remedy: `CREATE EXTENSION ${quoted(extension)}; in database ${name}`,
       })
-  }
+  if (parts.broughtAlong.length > 0)
+    findings.problems.push({
+      severity: 'note',
+      what: `comes along, since the target does not have it: ${parts.broughtAlong.slice(0, 20).join(', ')}`,
+      remedy: undefined,
+    })
   for (const [from, to] of parts.schemas)
-    steps.push(
+    findings.steps.push(
       `restore ${tasks.filter(({ table }) => table.schema === from).length} tables of schema ${from} into schema ${to} of database ${name}`,
     )
   if (parts.leftOut.length > 0)
-    problems.push({
+    findings.problems.push({
       severity: 'note',
       what: `left out, since it would reach beyond what is restored: ${parts.leftOut.slice(0, 20).join(', ')}`,
       remedy: undefined,
@@ -240,7 +219,7 @@ async function planParts(
 
 /** Missing extensions are what restores fail of most. */
 function extensionProblems(
-  record: DatabaseRecord,
+  record: RestorableDatabase,
   facts: TargetFacts,
   toc: Toc | undefined,
   { problems }: Findings,
@@ -267,7 +246,7 @@ function extensionProblems(
 /** Roles that own something, or that rights are given to, and that the target does not have. */
 function missingRoles(
   databases: readonly PlannedDatabase[],
-  { manifest }: LogicalSnapshot,
+  { manifest }: RestorableDump,
   { roles }: TargetFacts,
   kinds: readonly string[],
 ): readonly string[] {
@@ -284,13 +263,3 @@ function missingRoles(
 const hasName = (statement: string, name: string): boolean =>
   statement.includes(quoted(name)) ||
   new RegExp(`(?<![\\w$])${name.replaceAll(/[^\w]/g, '\\$&')}(?![\\w$])`).test(statement)
-
-async function lookInto(target: TargetServer, database: string, signal?: AbortSignal): Promise<TargetDatabase> {
-  await using session = await CopySession.open({ ...target.endpoint, database }, target.password, { signal })
-  try {
-    return await readTargetDatabase(session)
-  } catch (error) {
-    if (isHoldfastError(error)) throw new HoldfastError('HF_TARGET_INVALID', error.message, { cause: error })
-    throw error
-  }
-}

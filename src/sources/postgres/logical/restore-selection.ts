@@ -1,13 +1,12 @@
 import { HoldfastError } from '../../../lib/errors.ts'
 import type { Renaming, RestoreJob } from '../../restore.ts'
-import type { DatabaseRecord } from './manifest.ts'
 import { decoded, matches } from './names.ts'
 import { moveNames } from './sql-names.ts'
 import type { Toc, TocEntry } from './toc.ts'
 
 /** What is to be restored of one database. */
-export interface SelectedDatabase {
-  readonly record: DatabaseRecord
+export interface SelectedDatabase<Database extends NamedDatabase = NamedDatabase> {
+  readonly record: Database
   /** `database`, `database.schema` or `database.schema.table`, with patterns, as far as they are about this database. */
   readonly include: readonly (readonly string[])[]
   readonly exclude: readonly (readonly string[])[]
@@ -15,11 +14,15 @@ export interface SelectedDatabase {
   readonly isWhole: boolean
 }
 
+export interface NamedDatabase {
+  readonly name: string
+}
+
 /** @throws HoldfastError HF_PATH_NOT_FOUND for what is not in the snapshot, HF_USAGE for what cannot be understood */
-export function selectDatabases(
-  databases: readonly DatabaseRecord[],
+export function selectDatabases<Database extends NamedDatabase>(
+  databases: readonly Database[],
   { include, exclude }: Pick<RestoreJob, 'include' | 'exclude'>,
-): readonly SelectedDatabase[] {
+): readonly SelectedDatabase<Database>[] {
   const split = (pattern: string): readonly string[] => {
     const parts = pattern.split('.')
     if (parts.length > 3 || parts.includes(''))
@@ -65,8 +68,17 @@ const partsOfTables: ReadonlySet<string> = new Set([
   'COMMENT',
   'MATERIALIZED VIEW DATA',
 ])
-/** Kinds that need everything they depend on. */
-const joints: ReadonlySet<string> = new Set(['FK CONSTRAINT', 'INDEX ATTACH', 'TABLE ATTACH'])
+/** What those are parts of, or of each other. */
+const wholes: ReadonlySet<string> = new Set([
+  'TABLE',
+  'VIEW',
+  'MATERIALIZED VIEW',
+  'FOREIGN TABLE',
+  'CONSTRAINT',
+  'INDEX',
+])
+/** What a table cannot be made without. */
+const prerequisites: ReadonlySet<string> = new Set(['TYPE', 'DOMAIN', 'COLLATION', 'FUNCTION', 'AGGREGATE', 'SEQUENCE'])
 const neverMoved = /^(PUBLICATION|SUBSCRIPTION|EVENT TRIGGER|DATABASE|SCHEMA$|ACL$|DEFAULT ACL$|SECURITY LABEL)/
 const settings: ReadonlySet<string> = new Set(['ENCODING', 'STDSTRINGS', 'SEARCHPATH'])
 
@@ -77,20 +89,36 @@ export interface MovedParts {
   readonly schemas: ReadonlyMap<string, string>
   /** What was left out though it belongs to what is restored: `FK CONSTRAINT orders_customer_fkey`. */
   readonly leftOut: readonly string[]
+  /** Types, functions and the like that come along, since the target does not have them: `TYPE public.mood`. */
+  readonly broughtAlong: readonly string[]
+  /** Extensions without which it cannot be made. */
+  readonly extensions: readonly string[]
 }
+
+/** Whether the target has an object that is no table, by its schema and its name. */
+export type IsThere = (schema: string, name: string) => boolean
 
 /** Longer names are cut off by the server, and may be those of others then. */
 export const MAX_NAME_BYTES = 63
 
-export const sideSchema = (schema: string): string => `${schema}_restored`
+/** Where parts of a schema go: a name given as `database.schema` or `schema`, else with `_restored` behind its own. */
+export const schemaBeside = (rename: readonly Renaming[], database: string, schema: string): string =>
+  rename.find(({ from }) => from === `${database}.${schema}`)?.to ??
+  rename.find(({ from }) => from === schema)?.to ??
+  `${schema}_restored`
 
 /**
  * The part of a table of contents that `include` names, moved to other schemas: those of `rename` (`database.schema`), else with
- * `_restored` behind their names.
+ * `_restored` behind their names. Types and functions it needs are those of the target; what that lacks comes along.
  *
  * @throws HoldfastError HF_PATH_NOT_FOUND when there is nothing of it
  */
-export function moveParts(toc: Toc, selected: SelectedDatabase, rename: readonly Renaming[]): MovedParts {
+export function moveParts(
+  toc: Toc,
+  selected: SelectedDatabase,
+  rename: readonly Renaming[],
+  isThere: IsThere,
+): MovedParts {
   const { record, include, exclude } = selected
   const namesOf = (entry: TocEntry): readonly [string, string] => [decoded(entry.schema ?? ''), decoded(entry.tag)]
   const isNamed = (lists: readonly (readonly string[])[], entry: TocEntry): boolean =>
@@ -102,34 +130,50 @@ export function moveParts(toc: Toc, selected: SelectedDatabase, rename: readonly
         (relationKinds.has(entry.kind) && matches(table.replaceAll('.', '?'), tag.replaceAll('.', '?')))
       )
     })
-  const roots = toc.entries.filter(
-    (entry) =>
-      entry.schema !== undefined &&
-      !neverMoved.test(entry.kind) &&
-      (include.length === 0 || isNamed(include, entry)) &&
-      !isNamed(exclude, entry),
-  )
-  const ids = new Set(roots.map(({ dumpId }) => String(dumpId)))
-  if (roots.length === 0)
-    throw new HoldfastError('HF_PATH_NOT_FOUND', `nothing of database ${record.name} is what is asked for`, {
-      hint: 'the manifest of the snapshot lists its tables',
+  const movable = toc.entries.filter(({ schema, kind }) => schema !== undefined && !neverMoved.test(kind))
+  // One name that is wrong must not be passed over because another one is right.
+  const missing = include.find((parts) => !movable.some((entry) => isNamed([parts], entry)))
+  if (missing !== undefined)
+    throw new HoldfastError('HF_PATH_NOT_FOUND', `${missing.join('.')} is not in the snapshot`, {
+      hint: tablesHint(toc),
     })
+  const roots = movable.filter((entry) => (include.length === 0 || isNamed(include, entry)) && !isNamed(exclude, entry))
+  if (roots.length === 0)
+    throw new HoldfastError('HF_PATH_NOT_FOUND', `nothing of database ${record.name} is left to be restored`)
+  const ids = new Set(roots.map(({ dumpId }) => String(dumpId)))
   addBelongings(toc.entries, ids)
-  const kept: TocEntry[] = []
+  const keptIds = new Set<string>()
   const leftOut: string[] = []
+  const wholeIds = new Set(toc.entries.filter(({ kind }) => wholes.has(kind)).map(({ dumpId }) => String(dumpId)))
+  // In their order, in which nothing stands before what it depends on.
   for (const entry of toc.entries) {
-    const isDependent = entry.dependencies.some((id) => ids.has(id))
-    const isWhole = !joints.has(entry.kind) || entry.dependencies.every((id) => ids.has(id) || !isTableLike(toc, id))
-    const isPart = (isDependent && partsOfTables.has(entry.kind)) || ids.has(String(entry.dumpId))
-    if (settings.has(entry.kind) || (isPart && isWhole && !isNamed(exclude, entry))) kept.push(entry)
-    else if (isDependent && !neverMoved.test(entry.kind)) leftOut.push(`${entry.kind} ${decoded(entry.tag)}`)
+    const { dumpId, kind, dependencies } = entry
+    const isDependent = dependencies.some((id) => keptIds.has(id))
+    // Never part of a table, or of a sequence, that stays where it is.
+    const isWhole = (id: string): boolean => wholeIds.has(id) || kind.startsWith('SEQUENCE ')
+    const isWithin = !partsOfTables.has(kind) || dependencies.every((id) => keptIds.has(id) || !isWhole(id))
+    const isWanted = ids.has(String(dumpId)) || (isDependent && partsOfTables.has(kind))
+    if (isWanted && isWithin && !isNamed(exclude, entry)) keptIds.add(String(dumpId))
+    else if (isDependent && !neverMoved.test(kind)) leftOut.push(`${kind} ${decoded(entry.tag)}`)
   }
-  const renamed = new Map(rename.map(({ from, to }) => [from, to]))
+  const needed = whatIsNeeded(toc, keptIds)
+  const absent = new Set(
+    needed
+      .filter(
+        (entry) => prerequisites.has(entry.kind) && !isThere(decoded(entry.schema ?? ''), decoded(objectName(entry))),
+      )
+      .map(({ dumpId }) => String(dumpId)),
+  )
+  const kept = toc.entries.filter(({ dumpId, kind, dependencies }) => {
+    const id = String(dumpId)
+    const isValue = kind === 'SEQUENCE SET' && dependencies.some((on) => absent.has(on))
+    return settings.has(kind) || keptIds.has(id) || absent.has(id) || isValue
+  })
   const schemas = new Map<string, string>()
   for (const { schema } of kept)
     if (schema !== undefined) {
       const plain = decoded(schema)
-      schemas.set(plain, renamed.get(`${record.name}.${plain}`) ?? renamed.get(plain) ?? sideSchema(plain))
+      schemas.set(plain, schemaBeside(rename, record.name, plain))
     }
   for (const schema of schemas.values())
     if (Buffer.byteLength(schema) > MAX_NAME_BYTES)
@@ -151,7 +195,41 @@ export function moveParts(toc: Toc, selected: SelectedDatabase, rename: readonly
     dropStatement: undefined,
     copyStatement: move(entry.copyStatement),
   }))
-  return { toc: { ...toc, entries }, schemas, leftOut }
+  const nameOf = ({ kind, schema, tag }: TocEntry): string => `${kind} ${decoded(schema ?? '')}.${decoded(tag)}`
+  return {
+    toc: { ...toc, entries },
+    schemas,
+    leftOut,
+    broughtAlong: needed.filter(({ dumpId }) => absent.has(String(dumpId))).map(nameOf),
+    extensions: needed.filter(({ kind }) => kind === 'EXTENSION').map(({ tag }) => decoded(tag)),
+  }
+}
+
+/** Everything that entries depend on, and which is not among them; not what that in turn has tables for. */
+function whatIsNeeded({ entries }: Toc, ids: ReadonlySet<string>): readonly TocEntry[] {
+  const byId = new Map(entries.map((entry) => [String(entry.dumpId), entry]))
+  const found = new Map<string, TocEntry>()
+  const open = [...ids]
+  for (let id = open.pop(); id !== undefined; id = open.pop())
+    for (const other of byId.get(id)?.dependencies ?? []) {
+      const entry = byId.get(other)
+      if (entry === undefined || ids.has(other) || found.has(other)) continue
+      if (!prerequisites.has(entry.kind) && entry.kind !== 'EXTENSION') continue
+      found.set(other, entry)
+      open.push(other)
+    }
+  return [...found.values()]
+}
+
+const NAMED_TABLES = 20
+
+function tablesHint({ entries }: Toc): string {
+  const tables = entries.filter(({ kind }) => kind === 'TABLE')
+  const named = tables.slice(0, NAMED_TABLES).map(({ schema, tag }) => `${decoded(schema ?? '')}.${decoded(tag)}`)
+  const more = tables.length - named.length
+  return named.length === 0
+    ? 'the database has no tables'
+    : `its tables are ${named.join(', ')}${more > 0 ? `, and ${more} more` : ''}`
 }
 
 const relationKinds: ReadonlySet<string> = new Set(['TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE', 'FOREIGN TABLE'])
@@ -174,9 +252,6 @@ function addBelongings(entries: readonly TocEntry[], ids: Set<string>): void {
     }
   }
 }
-
-const isTableLike = ({ entries }: Toc, id: string): boolean =>
-  entries.some(({ dumpId, kind }) => String(dumpId) === id && ['TABLE', 'CONSTRAINT', 'INDEX'].includes(kind))
 
 /** Functions have their arguments in their tag, and what belongs to a table has the table's name before its own. */
 const objectName = ({ kind, tag }: TocEntry): string =>

@@ -28,7 +28,14 @@ export interface TargetDatabase {
   readonly encoding: string
   /** Schemas with how many objects each has. Those of the system and what belongs to extensions do not count. */
   readonly schemas: ReadonlyMap<string, number>
+  /** Types, functions, collations and sequences by their names with the schema in JSON: `["public","mood"]`. */
+  readonly objects: ReadonlySet<string>
+  /** Those that are installed. */
+  readonly extensions: ReadonlySet<string>
 }
+
+/** As `TargetDatabase` has names of objects. */
+export const objectKey = (schema: string, name: string): string => JSON.stringify([schema, name])
 
 const MAINTENANCE_DATABASE = 'postgres'
 
@@ -114,5 +121,18 @@ export async function readTargetDatabase(session: CopySession): Promise<TargetDa
               SELECT FROM pg_catalog.pg_depend d WHERE d.objid = t.oid AND d.classid = 'pg_type'::regclass AND d.deptype = 'e'))
            AS objects
       FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`)
-  return { encoding: row.encoding!, schemas: new Map(schemas.map(({ name, objects }) => [name!, Number(objects)])) }
+  const objects = await session.rows(`
+    SELECT n.nspname AS schema, o.name FROM pg_catalog.pg_namespace n JOIN (
+        SELECT typnamespace AS namespace, typname AS name FROM pg_catalog.pg_type
+        UNION ALL SELECT pronamespace, proname FROM pg_catalog.pg_proc
+        UNION ALL SELECT collnamespace, collname FROM pg_catalog.pg_collation
+        UNION ALL SELECT relnamespace, relname FROM pg_catalog.pg_class WHERE relkind = 'S') o ON o.namespace = n.oid
+     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`)
+  const extensions = await session.rows('SELECT extname AS name FROM pg_catalog.pg_extension')
+  return {
+    encoding: row.encoding!,
+    schemas: new Map(schemas.map((one) => [one.name!, Number(one.objects)])),
+    objects: new Set(objects.map(({ schema, name }) => objectKey(schema!, name!))),
+    extensions: new Set(extensions.map(({ name }) => name!)),
+  }
 }

@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto'
 import { HoldfastError } from '../../../lib/errors.ts'
-import type { PlannedRestore, RestoreJob, SourceRestoreObserver, SourceRestoreResult } from '../../restore.ts'
+import type {
+  PlannedRestore,
+  RestoreJob,
+  SourceRestoreObserver,
+  SourceRestorePlan,
+  SourceRestoreResult,
+} from '../../restore.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { clientProgram } from './client-programs.ts'
 import { CopySession } from './copy-session.ts'
@@ -8,7 +14,7 @@ import { applyDatabaseEntries, createStatement } from './database-entries.ts'
 import { quoted } from './names.ts'
 import { type RestoredDatabase, restoreDatabase } from './restore-database.ts'
 import { planDirectory } from './restore-directory.ts'
-import { type LogicalPlan, type PlannedDatabase, planServerRestore } from './restore-plan.ts'
+import { type LogicalPlan, type PlannedDatabase, planServerRestore, type RestorableDump } from './restore-plan.ts'
 import { openTarget, type TargetServer, targetServer } from './restore-target.ts'
 import { LogicalSnapshot } from './snapshot.ts'
 
@@ -35,18 +41,23 @@ export async function planLogicalRestore(place: LogicalSourcePlace, job: Restore
     plan: planned.plan,
     execute: async (observer, signal = job.signal) => {
       const again = await planServerRestore(snapshot, target, { ...job, signal })
-      checkPlan(again, planned)
+      refuseChange(again.plan, planned.plan)
       return await new ServerRestore(place, snapshot, target, again, observer, signal).run()
     },
   }
 }
 
-/** What has become of the target since it was planned. */
-function checkPlan(now: LogicalPlan, then: LogicalPlan): void {
-  const against = now.plan.problems.find(({ severity }) => severity === 'error')
+/** @throws HoldfastError HF_TARGET_INVALID with the first thing that speaks against a plan */
+export function refuseObstacle({ problems }: Pick<SourceRestorePlan, 'problems'>): void {
+  const against = problems.find(({ severity }) => severity === 'error')
   if (against !== undefined)
     throw new HoldfastError('HF_TARGET_INVALID', against.what, { hint: against.remedy ?? 'see the plan' })
-  if (JSON.stringify(now.plan) !== JSON.stringify(then.plan))
+}
+
+/** What has become of the target since it was planned. @throws HoldfastError HF_TARGET_INVALID */
+export function refuseChange(now: SourceRestorePlan, then: SourceRestorePlan): void {
+  refuseObstacle(now)
+  if (JSON.stringify(now) !== JSON.stringify(then))
     throw new HoldfastError('HF_TARGET_INVALID', 'the target has changed since the restore was planned', {
       hint: 'plan it anew, and see to it that nobody else works there',
     })
@@ -56,9 +67,10 @@ function checkPlan(now: LogicalPlan, then: LogicalPlan): void {
 const nameMeanwhile = (database: string): string =>
   `holdfast_restore_${createHash('sha256').update(database).digest('hex').slice(0, 16)}`
 
-class ServerRestore {
+/** A restore to a server, as it is carried out. */
+export class ServerRestore {
   readonly #place: LogicalSourcePlace
-  readonly #snapshot: LogicalSnapshot
+  readonly #dump: RestorableDump
   readonly #target: TargetServer
   readonly #planned: LogicalPlan
   readonly #observer: SourceRestoreObserver
@@ -67,14 +79,14 @@ class ServerRestore {
 
   constructor(
     place: LogicalSourcePlace,
-    snapshot: LogicalSnapshot,
+    dump: RestorableDump,
     target: TargetServer,
     planned: LogicalPlan,
     observer: SourceRestoreObserver,
     signal: AbortSignal | undefined,
   ) {
     this.#place = place
-    this.#snapshot = snapshot
+    this.#dump = dump
     this.#target = target
     this.#planned = planned
     this.#observer = observer
@@ -134,13 +146,13 @@ class ServerRestore {
 
   async #fill({ record, toc, newSchemas }: PlannedDatabase, database: string) {
     return await restoreDatabase({
-      snapshot: this.#snapshot,
+      content: this.#dump,
       record,
       toc,
       newSchemas,
       endpoint: { ...this.#target.endpoint, database },
       password: this.#target.password,
-      program: clientProgram('pg_restore', Number.parseInt(this.#snapshot.manifest.programVersion, 10)),
+      program: clientProgram('pg_restore', Number.parseInt(this.#dump.manifest.programVersion, 10)),
       jobs: this.#place.jobs,
       keepOwners: this.#planned.keepOwners,
       onBytes: (bytes) => {

@@ -8,11 +8,14 @@ import { HoldfastError } from '../../../lib/errors.ts'
 import type { Id } from '../../../lib/id.ts'
 import { manifestPath } from '../manifest.ts'
 import { dataTreeOf, sourceNameOf } from '../snapshot-content.ts'
-import { type DatabaseRecord, type LogicalManifest, loadLogicalManifest, type StoredFile } from './manifest.ts'
+import { END_OF_ROWS } from './dump-files.ts'
+import { largeObjectFile } from './dump-large-objects.ts'
+import { type LogicalManifest, loadLogicalManifest, type StoredFile } from './manifest.ts'
+import type { DumpContent, LargeObject, RestorableDatabase, RestorableTable, TableRows } from './restore-database.ts'
 import { readToc, type Toc } from './toc.ts'
 
 /** A logical snapshot that is open for reading. */
-export class LogicalSnapshot {
+export class LogicalSnapshot implements DumpContent {
   readonly repository: Repository
   readonly source: string
   readonly manifest: LogicalManifest
@@ -20,6 +23,7 @@ export class LogicalSnapshot {
   readonly dataTree: Id
   /** Files below `/<source>/data` by their paths, with slashes. */
   readonly files: ReadonlyMap<string, Node>
+  readonly #rowsOf: ReadonlyMap<string, number>
 
   private constructor(
     repository: Repository,
@@ -33,6 +37,7 @@ export class LogicalSnapshot {
     this.manifest = manifest
     this.dataTree = dataTree
     this.files = files
+    this.#rowsOf = new Map(manifest.databases.flatMap(({ tables }) => tables.map(({ path, rows }) => [path, rows])))
   }
 
   /** @throws HoldfastError HF_DATA_DAMAGED when it is none; whatever reading the repository throws */
@@ -87,10 +92,27 @@ export class LogicalSnapshot {
   }
 
   /** The table of contents of a database in format `directory`. */
-  async toc({ name, dump }: DatabaseRecord, signal?: AbortSignal): Promise<Toc> {
+  async toc({ name, dump }: Pick<RestorableDatabase, 'name' | 'dump'>, signal?: AbortSignal): Promise<Toc> {
     const toc = readToc(await this.whole(dump, signal))
     if (toc === undefined) throw new HoldfastError('HF_DATA_DAMAGED', `${dump.path} of database ${name} is cut off`)
     return toc
+  }
+
+  rows(_database: RestorableDatabase, { path }: RestorableTable, signal?: AbortSignal): TableRows {
+    const rows = this.#rowsOf.get(path)
+    if (rows === undefined) throw new HoldfastError('HF_DATA_DAMAGED', `the manifest does not know ${path}`)
+    return { pieces: this.content({ path }, signal, END_OF_ROWS.length), count: () => rows }
+  }
+
+  async *largeObjects({ dump }: RestorableDatabase, signal?: AbortSignal): AsyncGenerator<LargeObject> {
+    const folder = dump.path.slice(0, dump.path.lastIndexOf('/'))
+    const list = (await this.whole({ path: `${folder}/blobs.toc` }, signal)).toString('latin1')
+    for (const [, oid] of list.matchAll(/^([0-9]+) /gm))
+      yield { oid: oid!, pieces: this.content({ path: `${folder}/${largeObjectFile(oid!)}` }, signal) }
+  }
+
+  archive({ dump }: RestorableDatabase, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.content(dump, signal)
   }
 
   async *#pieces(node: Node, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {

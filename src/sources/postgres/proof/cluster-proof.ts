@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rootOf } from '../../../engine/repository/snapshot.ts'
 import { isHoldfastError } from '../../../lib/errors.ts'
@@ -6,18 +6,16 @@ import { formatSize } from '../../../lib/sizes.ts'
 import type { ProofJob, ProofSandbox, SourceProof } from '../../proof.ts'
 import type { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import { CONTROL_FILE } from '../control-file.ts'
-import { ALLOW_FOLDERS, AUTO_CONF } from '../data-layout.ts'
 import { loadManifest, type PostgresManifest } from '../manifest.ts'
-import { planClusterRestore } from '../restore/restore.ts'
 import { parseServerManifest, SERVER_MANIFEST, type ServerManifest } from '../server-manifest.ts'
 import { findServerPrograms, programsRemedy, type ServerPrograms } from '../server-programs.ts'
 import { sourceNameOf } from '../snapshot-content.ts'
 import { CheckList, isElsewhere } from './check-list.ts'
 import { ClusterSandbox } from './cluster-sandbox.ts'
-import { positionOf } from './log-position.ts'
 import { checkRestoredFiles } from './restored-files.ts'
-import { SandboxServer } from './sandbox-server.ts'
-import { SandboxRefusal, SandboxSession, type SessionPlace } from './sandbox-session.ts'
+import type { SandboxServer } from './sandbox-server.ts'
+import type { SessionPlace } from './sandbox-session.ts'
+import { findSuperuser, readRecovery, recoveryFaults, restoreIntoSandbox, startRestored } from './scratch-cluster.ts'
 import { checkClusterStructure } from './structure.ts'
 
 export interface ClusterProofOptions {
@@ -56,7 +54,8 @@ async function openClusterSandbox(
   let manifest: PostgresManifest | undefined
   try {
     manifest = await loadManifest(repository, rootOf(snapshot), source, signal)
-    checks.passed(names.restore, await restoreInto(options.source, job, folder, dataDirectory))
+    const { files, bytes } = await restoreIntoSandbox(options.source, job, folder, dataDirectory)
+    checks.passed(names.restore, `${files} files and folders, ${formatSize(bytes)}`)
   } catch (error) {
     signal?.throwIfAborted()
     if (isElsewhere(error)) throw error
@@ -75,10 +74,7 @@ async function openClusterSandbox(
     checks.skipped(names.start, `no PostgreSQL ${majorVersion} on this machine: ${programsRemedy(majorVersion)}`)
     return undefined
   }
-  const hasFolders = manifest.tablespaces.length > 0 && knowsFolders(dataDirectory, majorVersion)
-  // What is in it was compared above. It would be read after our own configuration, and could name what is not on this machine.
-  writeFileSync(join(dataDirectory, AUTO_CONF), '')
-  const started = await SandboxServer.start(folder, { programs, dataDirectory, hasFolders, signal })
+  const started = await startRestored(folder, dataDirectory, manifest, programs, signal)
   if (!('server' in started)) {
     if (started.isMachine) checks.skipped(names.start, started.failure)
     else checks.failed(names.start, started.failure)
@@ -114,94 +110,17 @@ async function checkAgainstServer(
   if (listed !== undefined) await checkRestoredFiles(checks, dataDirectory, listed, signal)
 }
 
-async function restoreInto(
-  source: string,
-  { repository, snapshot, signal }: ProofJob,
-  folder: SandboxFolder,
-  path: string,
-): Promise<string> {
-  const { uid, gid } = folder.user
-  const owner = uid === undefined || gid === undefined ? undefined : { uid, gid }
-  const { execute } = await planClusterRestore(
-    source,
-    {
-      repository,
-      snapshot,
-      target: { kind: 'directory', path },
-      include: [],
-      exclude: [],
-      rename: [],
-      overwrite: false,
-      signal,
-    },
-    { owner, durable: false },
-  )
-  const errors: string[] = []
-  const { files, bytes } = await execute(
-    {
-      onStep: () => undefined,
-      onProgress: () => undefined,
-      onWarning: () => undefined,
-      onError: (item, error) => void errors.push(`${item}: ${error.message}`),
-    },
-    signal,
-  )
-  if (errors.length > 0) throw new Error(errors.slice(0, 5).join('; '))
-  return `${files} files and folders, ${formatSize(bytes)}`
-}
-
-/** Whether the server can be told to expect tablespaces in place: since 15, and in later releases of 13 and 14, where the snapshot says so. */
-function knowsFolders(dataDirectory: string, majorVersion: number): boolean {
-  return majorVersion >= 15 || readFileSync(join(dataDirectory, AUTO_CONF), 'utf8').includes(ALLOW_FOLDERS)
-}
-
-/** Somebody who may look at everything; or why there is nobody. */
-async function findSuperuser(
-  server: SandboxServer,
-  role: string,
-  signal: AbortSignal | undefined,
-): Promise<SessionPlace | string> {
-  const place = { host: server.socketDirectory, port: server.port, database: 'postgres' }
-  const refusals: string[] = []
-  for (const user of new Set([role, 'postgres']))
-    for (const database of ['postgres', 'template1'])
-      try {
-        await using session = await SandboxSession.open({ ...place, user, database }, { isSuperuser: false, signal })
-        const [found] = await session.rows(
-          'SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper AND rolcanlogin ORDER BY oid LIMIT 1',
-        )
-        return found === undefined
-          ? 'no superuser of the cluster may log in'
-          : { ...place, database, user: String(found.rolname) }
-      } catch (error) {
-        if (!(error instanceof SandboxRefusal)) throw error
-        refusals.push(error.message)
-      }
-  return `nobody could log in: ${[...new Set(refusals)].join('; ')}`
-}
-
 async function checkRecovery(
   checks: CheckList,
-  { end, server: recorded }: PostgresManifest,
+  manifest: PostgresManifest,
   server: SandboxServer,
   superuser: SessionPlace,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  await using session = await SandboxSession.open(superuser, { signal })
-  const [row] = await session.rows(`
-    SELECT checkpoint_lsn::text AS lsn, timeline_id AS timeline, system_identifier::text AS system, pg_is_in_recovery() AS recovering
-      FROM pg_control_checkpoint(), pg_control_system()`)
-  const { lsn, timeline, system, recovering } = row!
-  const consistent = /consistent recovery state reached at ([0-9A-F]+\/[0-9A-F]+)/.exec(server.log())?.[1]
-  if (recovering === true) checks.failed(names.recovery, 'the server is still recovering')
-  else if (consistent === undefined) checks.failed(names.recovery, 'its log does not say that it became consistent')
-  else if (positionOf(consistent) < positionOf(end.lsn) || positionOf(String(lsn)) < positionOf(end.lsn))
-    checks.failed(names.recovery, `it came to ${lsn}, consistent at ${consistent}; the backup ends at ${end.lsn}`)
-  else checks.passed(names.recovery, `consistent at ${consistent}, the backup ends at ${end.lsn}`)
-  if (timeline !== end.timeline || system !== recorded.systemId)
-    checks.failed(
-      names.timeline,
-      `timeline ${timeline} of the cluster ${system}, not ${end.timeline} of ${recorded.systemId}`,
-    )
-  else checks.passed(names.timeline, `timeline ${timeline} of the cluster ${system}`)
+  const recovery = await readRecovery(server, superuser, signal)
+  const { incomplete, foreign } = recoveryFaults(manifest, recovery)
+  if (incomplete !== undefined) checks.failed(names.recovery, incomplete)
+  else checks.passed(names.recovery, `consistent at ${recovery.consistent}, the backup ends at ${manifest.end.lsn}`)
+  if (foreign !== undefined) checks.failed(names.timeline, foreign)
+  else checks.passed(names.timeline, `timeline ${recovery.timeline} of the cluster ${recovery.systemId}`)
 }

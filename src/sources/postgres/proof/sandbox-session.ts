@@ -13,7 +13,7 @@ export interface SessionPlace {
 const CONNECT_TIMEOUT_MS = 30_000
 
 /** What a database or a role may have set for its sessions, and a throw-away server need not have at hand. Superusers only. */
-const SAFE_OPTIONS =
+export const SAFE_OPTIONS: string =
   '-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0'
 
 /** What the server of a sandbox answers when it refuses, or that it is gone. */

@@ -63,7 +63,7 @@ export async function planCluster(source: string, job: RestoreJob, fixedOwner?: 
   if (to.kind !== 'directory') throw notIntoServer(to.url)
   if (include.length > 0 || exclude.length > 0)
     throw new HoldfastError('HF_USAGE', 'a physical snapshot is a whole cluster: no part of it can be restored alone', {
-      hint: 'restore it to a directory, start a server there, and take what is needed with pg_dump',
+      hint: 'parts of it are restored to a server: --to postgres://user@host:5432/database',
     })
   const snapshot = await readClusterSnapshot(source, job)
   const target = inspectDataDirectory(to.path)
@@ -209,7 +209,7 @@ const notIntoServer = (url: string): HoldfastError =>
     'HF_TARGET_INVALID',
     `a physical snapshot cannot be restored into the running server ${hostOf(url)}`,
     {
-      hint: 'restore it to a directory and start a server there; take databases over from it with pg_dump and pg_restore',
+      hint: 'name what is to be taken over from it: --include DATABASE, DATABASE.SCHEMA or DATABASE.SCHEMA.TABLE; or restore it to a directory and start a server there',
     },
   )
 

@@ -119,7 +119,7 @@ function* ownerProblems({ owner, target }: ClusterPlan): Generator<SourceProblem
 }
 
 /** Room for everything that is not there yet, on each file system. */
-function* spaceProblems({ main, mapped }: ClusterPlan): Generator<SourceProblem> {
+export function* spaceProblems({ main, mapped }: Pick<ClusterPlan, 'main' | 'mapped'>): Generator<SourceProblem> {
   const byDevice = new Map<number, { readonly folder: string; bytes: number }>()
   for (const plan of [main, ...mapped.map((space) => space.plan)]) {
     const folder = existingAncestor(plan.target)
