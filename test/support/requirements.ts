@@ -4,6 +4,7 @@ import { AZURITE_VERSION, canMakeAzurite, hasAzurite, makeAzurite } from './serv
 import { canMakeMinio, hasMinio, makeMinio } from './servers/minio-program.ts'
 import { canMakeFerret, FERRETDB_VERSION, hasFerret, makeFerret } from './servers/mongo/ferret-programs.ts'
 import { mongodProgram } from './servers/mongo/mongod-program.ts'
+import { canMakeMoto, hasMoto, MOTO_VERSION, makeMoto } from './servers/moto-program.ts'
 import { completePrograms, hasPostgres } from './servers/postgres-programs.ts'
 import { restServerProgram } from './servers/rest-program.ts'
 
@@ -64,6 +65,11 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
     isPresent: hasMinio,
     build: { isPossible: canMakeMinio, run: makeMinio },
   },
+  moto: {
+    what: `moto ${MOTO_VERSION} for AWS KMS (installed by scripts/setup.ts where Python has pip)`,
+    isPresent: hasMoto,
+    build: { isPossible: canMakeMoto, run: makeMoto },
+  },
   mongod: { what: 'mongod (on PATH, or HOLDFAST_TEST_MONGOD)', isPresent: () => mongodProgram() !== undefined },
   mongotools: {
     what: 'the commands mongodump, mongorestore and bsondump',
@@ -101,6 +107,7 @@ export type RequirementName =
   | 'azurite'
   | 'ferretdb'
   | 'minio'
+  | 'moto'
   | 'mongod'
   | 'mongotools'
   | 'rclone'
