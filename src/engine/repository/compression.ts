@@ -31,6 +31,13 @@ export function createCompressor(mode: CompressionMode): Zstd {
   }
 }
 
+/**
+ * The compressor for what was cut on purpose: pages of databases, small pieces of dumps. Their blobs are small and nearly alike in size, and
+ * on pages and rows level 2 leaves no more than level 3, for two thirds of its time.
+ */
+export const createStreamCompressor = (mode: CompressionMode): Zstd =>
+  mode === 'auto' ? createZstd({ level: 2 }) : createCompressor(mode)
+
 function bySize(small: ZstdSettings, large: ZstdSettings): Zstd {
   const forSmall = createZstd(small)
   let forLarge: Zstd | undefined

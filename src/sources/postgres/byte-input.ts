@@ -17,7 +17,8 @@ export class ByteInput {
     for (;;) {
       const part = await this.some(missing)
       if (part.length === 0) break
-      parts.push(part)
+      // Copied: an input may use its memory again for the next piece.
+      parts.push(Buffer.from(part))
       missing -= part.length
       if (missing === 0) break
     }

@@ -3,6 +3,7 @@ import { connect as connectSocket, type Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { HoldfastError } from '../../lib/errors.ts'
+import { ArrivalSocket } from './arrival-socket.ts'
 import { type Endpoint, endpointText, isSocket } from './endpoint.ts'
 import { connectionError, connectionLost, type ErrorPlace } from './server-error.ts'
 
@@ -57,18 +58,29 @@ export interface ConnectOptions {
   readonly clientAddress?: string | undefined
 }
 
-/** A client that is logged in. `kind: 'replication'` gives a WAL sender, which takes replication commands instead of SQL. */
+export interface ConnectedClient {
+  readonly client: pg.Client
+  readonly place: ErrorPlace
+  /** Takes the place of the driver's reading; undefined with TLS, and for SQL. */
+  readonly arrival: ArrivalSocket | undefined
+}
+
+/**
+ * A client that is logged in. `kind: 'replication'` gives a WAL sender, which takes replication commands instead of SQL; without TLS, what it
+ * sends can be taken from `arrival`.
+ */
 export async function connectClient(
   endpoint: Endpoint,
   password: string | undefined,
   kind: ErrorPlace['kind'],
   { signal, clientAddress }: ConnectOptions = {},
-): Promise<{ readonly client: pg.Client; readonly place: ErrorPlace }> {
+): Promise<ConnectedClient> {
   signal?.throwIfAborted()
   const { host, port, user, database, options } = endpoint
   const plain = placeOf(endpoint, kind, false)
   const tls = await tlsOptions(endpoint, plain)
   const place = { ...placeOf(endpoint, kind, tls !== undefined), clientAddress }
+  const arrival = kind === 'replication' && tls === undefined ? new ArrivalSocket() : undefined
   const config: pg.ClientConfig & { readonly replication?: string } = {
     host,
     port,
@@ -77,6 +89,7 @@ export async function connectClient(
     ...(password === undefined ? {} : { password }),
     ...(options === undefined ? {} : { options }),
     ssl: tls ?? false,
+    ...(arrival === undefined ? {} : { stream: () => arrival.stream }),
     application_name: 'holdfast',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
@@ -99,7 +112,7 @@ export async function connectClient(
   } finally {
     signal?.removeEventListener('abort', abort)
   }
-  return { client, place }
+  return { client, place, arrival }
 }
 
 const placeOf = (endpoint: Endpoint, kind: ErrorPlace['kind'], encrypted: boolean): ErrorPlace => ({

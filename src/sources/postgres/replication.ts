@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
-import { type ConnectOptions, connectClient } from './connection.ts'
+import { type ConnectedClient, type ConnectOptions, connectClient } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
 import { connectionLost, type ErrorPlace, type ServerReport } from './server-error.ts'
 import { messageHeader, messageTypes, readColumns, readValues, Wire } from './wire.ts'
@@ -33,7 +33,7 @@ export class ReplicationConnection implements AsyncDisposable {
   readonly #signal: AbortSignal | undefined
   readonly #abort: () => void
 
-  private constructor(client: pg.Client, place: ErrorPlace, signal: AbortSignal | undefined) {
+  private constructor({ client, place, arrival }: ConnectedClient, signal: AbortSignal | undefined) {
     this.#client = client
     this.#signal = signal
     this.place = place
@@ -45,11 +45,15 @@ export class ReplicationConnection implements AsyncDisposable {
     stream.removeAllListeners('data')
     this.#abort = () => stream.destroy()
     signal?.addEventListener('abort', this.#abort, { once: true })
-    this.wire = new Wire(this.#received(stream), place, (notice) => {
-      if (notice.severity !== 'WARNING') return
-      this.warningCount++
-      if (warnings.length < MAX_WARNINGS) warnings.push(notice)
-    })
+    this.wire = new Wire(
+      this.#received(arrival?.takeOver() ?? stream.iterator({ destroyOnReturn: false })),
+      place,
+      (notice) => {
+        if (notice.severity !== 'WARNING') return
+        this.warningCount++
+        if (warnings.length < MAX_WARNINGS) warnings.push(notice)
+      },
+    )
   }
 
   /** @throws HoldfastError HF_SOURCE_UNREACHABLE, HF_SOURCE_PERMISSION */
@@ -58,8 +62,7 @@ export class ReplicationConnection implements AsyncDisposable {
     password: string | undefined,
     options: ConnectOptions = {},
   ): Promise<ReplicationConnection> {
-    const { client, place } = await connectClient(endpoint, password, 'replication', options)
-    return new ReplicationConnection(client, place, options.signal)
+    return new ReplicationConnection(await connectClient(endpoint, password, 'replication', options), options.signal)
   }
 
   /** Sends a command; its answer is read from `wire`. */
@@ -136,9 +139,9 @@ export class ReplicationConnection implements AsyncDisposable {
     this.#client.connection.stream.destroy()
   }
 
-  async *#received(stream: Duplex): AsyncGenerator<Uint8Array> {
+  async *#received(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     try {
-      yield* stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
+      yield* pieces
     } catch (error) {
       this.#signal?.throwIfAborted()
       throw connectionLost(this.place, error)

@@ -5,9 +5,10 @@ import { plainError } from '../../../lib/worker-pool.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { createRabinScanner, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, type RabinScanner } from '../../kernels/rabin.ts'
 import { hashTogether, type Sha256Job } from '../../kernels/sha256.ts'
+import type { Zstd } from '../../kernels/zstd.ts'
 import { willRead } from '../../posix/advice.ts'
 import { type FileAttributes, fstat, sameContentAttributes } from '../../posix/attributes.ts'
-import { compresses, createCompressor } from '../../repository/compression.ts'
+import { compresses, createCompressor, createStreamCompressor } from '../../repository/compression.ts'
 import { BlobTable } from '../../repository/index/blob-table.ts'
 import { type FinishedPack, PackWriter } from '../../repository/pack/pack-writer.ts'
 import { SharedIdSet, type SharedIdSetMemory } from '../../repository/write/shared-id-set.ts'
@@ -52,6 +53,8 @@ export class Saver {
   readonly #data: SaverData
   readonly #scanner: RabinScanner
   readonly #pack: PackWriter
+  /** Made when the first cut bytes come: files do without. */
+  #streamZstd: Zstd | undefined
   readonly #stored: readonly BlobTable[]
   readonly #claimed: SharedIdSet
   readonly #store: StorePack
@@ -150,7 +153,7 @@ export class Saver {
       start = end
     }
     const each = chunks.map(({ added }) => added)
-    this.#saveChunks(chunks, bytes)
+    this.#saveChunks(chunks, bytes, this.#streamCompressor())
     const stored = Uint32Array.from(each, ({ storedBytes }) => storedBytes)
     return { kind: 'cut', content: { ...this.#takeContent(), stored } }
   }
@@ -227,7 +230,7 @@ export class Saver {
   }
 
   /** Hashes `chunks` of `memory` together with the pack's new bytes, saves the unknown ones, and empties the list. */
-  #saveChunks(chunks: Chunk[], memory: Uint8Array = this.#scanner.memory): void {
+  #saveChunks(chunks: Chunk[], memory: Uint8Array = this.#scanner.memory, zstd?: Zstd): void {
     if (chunks.length === 0) return
     this.#reserveIds(chunks.length)
     const jobs: Sha256Job[] = this.#pack.hashJobs()
@@ -237,14 +240,14 @@ export class Saver {
       jobs.push({ bytes: memory.subarray(start, end), digest: this.#ids.subarray(at, at + ID_BYTES) })
     }
     hashTogether(jobs)
-    for (const [i, chunk] of chunks.entries()) this.#saveNew(this.#ids, (first + i) * ID_BYTES, chunk, memory)
+    for (const [i, chunk] of chunks.entries()) this.#saveNew(this.#ids, (first + i) * ID_BYTES, chunk, memory, zstd)
     chunks.length = 0
   }
 
-  #saveNew(ids: Uint8Array, at: number, { start, end, added }: Chunk, memory: Uint8Array): void {
+  #saveNew(ids: Uint8Array, at: number, { start, end, added }: Chunk, memory: Uint8Array, zstd?: Zstd): void {
     for (const table of this.#stored) if (table.find(ids, at) >= 0) return
     if (!this.#claimed.claim(ids, at)) return
-    const storedBytes = this.#pack.add(ids, at, memory.subarray(start, end))
+    const storedBytes = this.#pack.add(ids, at, memory.subarray(start, end), zstd)
     for (const sum of [added, this.#added]) {
       sum.newBlobs++
       sum.newBytes += end - start
@@ -253,6 +256,13 @@ export class Saver {
     if (!this.#pack.isFull) return
     const pack = this.#pack.finish()
     if (!this.#data.dryRun) this.#store(pack)
+  }
+
+  #streamCompressor(): Zstd | undefined {
+    const { version, compression } = this.#data
+    if (!compresses(version, compression, 'data')) return undefined
+    this.#streamZstd ??= createStreamCompressor(compression)
+    return this.#streamZstd
   }
 
   #reserveIds(count: number): void {

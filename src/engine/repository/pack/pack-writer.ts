@@ -88,10 +88,10 @@ export class PackWriter {
 
   /**
    * Appends a blob whose id is the 32 bytes of `id` at `idAt`. Returns the bytes it takes in the pack, its header entry included.
+   * `zstd` takes the place of the pack's own compressor, if it has one.
    * @throws HoldfastError HF_INTERNAL when the sealed blob does not read back as what was given: nothing of it is kept.
    */
-  add(id: Uint8Array, idAt: number, plaintext: Uint8Array): number {
-    const { zstd } = this.#options
+  add(id: Uint8Array, idAt: number, plaintext: Uint8Array, zstd: Zstd | undefined = this.#options.zstd): number {
     let body = plaintext
     let uncompressedLength = 0
     if (zstd && plaintext.length > 0) {
