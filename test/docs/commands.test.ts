@@ -8,6 +8,7 @@ import { lacks, type RequirementName } from '../support/requirements.ts'
 import { startFerret } from '../support/servers/mongo/ferret.ts'
 import { startPostgres } from '../support/servers/postgres.ts'
 import { startRedis } from '../support/servers/redis.ts'
+import { startCluster } from '../support/servers/redis-cluster.ts'
 import { commandBlocks, toScript } from './commands.ts'
 
 const checkout = join(import.meta.dirname, '../..')
@@ -71,7 +72,14 @@ const surroundings: Readonly<Record<string, Surroundings>> = {
     needs: ['redis-server', 'restic'],
     async start() {
       const server = await startRedis()
-      return { variables: { REDIS_PORT: String(server.port) }, stop: () => server.stop() }
+      const cluster = await startCluster(1)
+      return {
+        variables: { REDIS_PORT: String(server.port), REDIS_CLUSTER_PORT: String(cluster.nodes[0]!.port) },
+        stop: async () => {
+          await server.stop()
+          await cluster.stop()
+        },
+      }
     },
   },
 }

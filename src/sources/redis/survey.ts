@@ -1,6 +1,7 @@
 import { Sha256Stream } from '../../engine/kernels/sha256.ts'
 import { toHex } from '../../lib/bytes.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
+import { SLOTS, slotOf } from './cluster/slots.ts'
 import { type DatabaseFingerprint, Fingerprint } from './fingerprint.ts'
 import type { RdbKey } from './rdb/entry.ts'
 import type { RdbSummary } from './rdb/reader.ts'
@@ -14,6 +15,8 @@ export interface Survey {
   readonly keys: number
   /** Keys and values as they are stored. */
   readonly bytes: number
+  /** The same of each slot of a cluster, if that was asked for. */
+  readonly slotBytes: Float64Array | undefined
   /** Keys of each database of the target. */
   readonly databases: ReadonlyMap<number, number>
   /** What a server has that holds the selection and nothing else. */
@@ -46,9 +49,14 @@ export const LONG_VALUE_BYTES: number = 1024 * 1024
  * Reads the whole file of a snapshot, and checks it: nothing is written anywhere before it is known to be whole.
  * @throws HoldfastError HF_DATA_DAMAGED, HF_SOURCE_UNSUPPORTED for a format that is not known, what reading the repository throws
  */
-export async function survey(snapshot: RedisSnapshot, selection: Selection, signal?: AbortSignal): Promise<Survey> {
+export async function survey(
+  snapshot: RedisSnapshot,
+  selection: Selection,
+  signal?: AbortSignal,
+  { bySlot = false }: { readonly bySlot?: boolean } = {},
+): Promise<Survey> {
   try {
-    return await read(snapshot, selection, signal)
+    return await read(snapshot, selection, bySlot ? new Float64Array(SLOTS) : undefined, signal)
   } catch (error) {
     if (!isHoldfastError(error) || error.code !== 'HF_SOURCE_DAMAGED') throw error
     throw new HoldfastError('HF_DATA_DAMAGED', `${snapshot.name}: ${error.message}`, {
@@ -61,7 +69,8 @@ export async function survey(snapshot: RedisSnapshot, selection: Selection, sign
 async function read(
   { name, manifest, rdb }: RedisSnapshot,
   selection: Selection,
-  signal?: AbortSignal,
+  slotBytes: Float64Array | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<Survey> {
   let keys = 0
   let bytes = 0
@@ -88,6 +97,7 @@ async function read(
       if (from === undefined) origins.set(target, new Set([db]))
       else from.add(db)
       bytes += end - start + key.length
+      if (slotBytes !== undefined) slotBytes[slotOf(key)]! += end - start + key.length
       if (end - start > LONG_VALUE_BYTES) {
         longValues.set(start, end - start)
         if (end - start > (longest?.bytes ?? 0)) longest = { db, key, bytes: end - start }
@@ -119,6 +129,7 @@ async function read(
     summary,
     keys,
     bytes,
+    slotBytes,
     databases,
     fingerprint: fingerprint.databases,
     merged,

@@ -44,19 +44,24 @@ export async function startNodes(
   }
 }
 
-/** A cluster of masters that share the slots evenly. */
-export async function startCluster(masters: number): Promise<RedisCluster> {
-  const { nodes, busPorts, stop } = await startNodes(Array.from({ length: masters }, () => ({})))
+/** A cluster of masters that share the slots evenly; behind them, in `nodes`, replicas of the first one. */
+export async function startCluster(
+  masters: number,
+  { replicas = 0 }: { readonly replicas?: number } = {},
+): Promise<RedisCluster> {
+  const { nodes, busPorts, stop } = await startNodes(Array.from({ length: masters + replicas }, () => ({})))
   try {
     for (const [i, node] of nodes.entries()) {
       const first = Math.floor((i * SLOTS) / masters)
       const last = Math.floor(((i + 1) * SLOTS) / masters) - 1
-      await node.command('CLUSTER', 'ADDSLOTSRANGE', first, last)
+      if (i < masters) await node.command('CLUSTER', 'ADDSLOTSRANGE', first, last)
       await node.command('CLUSTER', 'SET-CONFIG-EPOCH', i + 1)
     }
     for (const [i, node] of nodes.entries())
       if (i > 0) await nodes[0]!.command('CLUSTER', 'MEET', '127.0.0.1', node.port, busPorts[i]!)
     for (const node of nodes) await inCluster(node, masters)
+    const id = String(await nodes[0]!.command('CLUSTER', 'MYID'))
+    for (const node of nodes.slice(masters)) await node.command('CLUSTER', 'REPLICATE', id)
     return { nodes, stop }
   } catch (error) {
     await stop()

@@ -23,7 +23,7 @@ export async function readShards(client: RedisClient): Promise<readonly Shard[]>
   const reply = await client.ask('CLUSTER', 'NODES')
   if (reply instanceof ReplyError && reply.code === 'NOPERM')
     throw new HoldfastError('HF_SOURCE_PERMISSION', `${client.server} refuses CLUSTER NODES: ${reply.message}`, {
-      hint: `grant it, on every node: ACL SETUSER ${client.user ?? 'default'} +cluster|nodes`,
+      hint: `grant it on every node: ACL SETUSER ${client.user ?? 'default'} +cluster|nodes`,
     })
   if (reply instanceof ReplyError) throw refusal(client, 'CLUSTER NODES', reply)
   for (const line of String(reply).split('\n')) {
@@ -40,7 +40,7 @@ export async function readShards(client: RedisClient): Promise<readonly Shard[]>
         'HF_SOURCE_UNREACHABLE',
         `the master ${address} of the cluster of ${client.server} has failed`,
         {
-          hint: 'CLUSTER NODES shows it; a backup without its slots would not be whole',
+          hint: 'CLUSTER NODES shows it: start it again, or let a replica take its place, since nothing is whole without its slots',
         },
       )
     const found = /^(.*):(\d+)(?:@\d+)?(?:,([^,]+))?/.exec(address)
@@ -65,7 +65,7 @@ export async function requireSameShards(client: RedisClient, before: readonly Sh
   if (places(await readShards(client)) === places(before)) return
   throw new HoldfastError(
     'HF_SOURCE_CHANGED',
-    `slots of the cluster of ${client.server} were moved during the backup`,
+    `slots of the cluster of ${client.server} were moved while it was read`,
     {
       hint: 'run it again when that is done: keys may be in it twice, or not at all',
       retry: 'later',

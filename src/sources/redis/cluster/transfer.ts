@@ -63,11 +63,21 @@ export async function startClusterTransfer(client: RedisClient, openNode: NodeOp
 }
 
 /** Waits for all, so that none goes on unseen. */
-async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<readonly T[]> {
+export async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<readonly T[]> {
   const settled = await Promise.allSettled(promises)
   const failed = settled.find((result) => result.status === 'rejected')
   if (failed !== undefined) throw failed.reason
   return settled.map((result) => (result as PromiseFulfilledResult<T>).value)
+}
+
+/** The data of a cluster as one RDB file, by connections of its own. @throws HoldfastError as `startClusterTransfer` */
+export async function* clusterContent(
+  open: () => Promise<RedisClient>,
+  openNode: NodeOpener,
+): AsyncGenerator<Uint8Array> {
+  using client = await open()
+  const { bytes } = await startClusterTransfer(client, openNode)
+  yield* bytes
 }
 
 const recordOf = (

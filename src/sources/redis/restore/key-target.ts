@@ -150,7 +150,13 @@ export class KeyTarget {
     if (known !== undefined) return known
     const payload = payloadFor(server, format, code)
     if (payload === undefined)
-      throw new HoldfastError('HF_INTERNAL', `values of type ${code} were not looked for when the restore was planned`)
+      throw new HoldfastError(
+        'HF_RESTORE_FAILED',
+        `${this.client.server} does not know how values of type ${code} are encoded`,
+        {
+          hint: 'a node that is older than the others has come in meanwhile: plan it again',
+        },
+      )
     this.#payloads.set(code, payload)
     return payload
   }

@@ -15,7 +15,7 @@ export interface KeyWriting {
   /** Which of the targets a key goes to; undefined for none. */
   readonly targetOf: (key: RdbKey) => KeyTarget | undefined
   /** Takes what a node of a cluster replies that has not, or not yet, the slot of a key: `MOVED 7 127.0.0.1:7000`. */
-  readonly onRedirect?: (key: RdbKey, reply: ReplyError) => void
+  readonly onRedirect?: (key: RdbKey, reply: ReplyError, from: KeyTarget) => void
   readonly rdb: AsyncIterable<Uint8Array>
   readonly selection: Selection
   readonly survey: Pick<Survey, 'bytes' | 'longValues'>
@@ -58,7 +58,7 @@ export async function writeKeys(writing: KeyWriting): Promise<WrittenKeys> {
     observer.onError(name, error)
   }
   const take =
-    ({ client }: KeyTarget) =>
+    (target: KeyTarget) =>
     (asked: Asked, reply: Reply): void => {
       if (!(reply instanceof ReplyError)) {
         if (asked.kind !== 'key') return
@@ -67,12 +67,12 @@ export async function writeKeys(writing: KeyWriting): Promise<WrittenKeys> {
         return
       }
       if (asked.kind === 'key' && onRedirect !== undefined && REDIRECTION.test(reply.message)) {
-        onRedirect(asked.key, reply)
+        onRedirect(asked.key, reply, target)
         return
       }
       const name = nameOf(asked)
       const what = reply.code === 'BUSYKEY' ? 'it is there already' : reply.message
-      const message = `${client.server} does not take ${name}: ${what}`
+      const message = `${target.client.server} does not take ${name}: ${what}`
       if (asked.kind === 'setting' || FATAL.test(reply.message))
         throw new HoldfastError('HF_RESTORE_FAILED', message, {
           hint: 'nothing more can be written: put that right, and run it again',

@@ -2,13 +2,15 @@ import { resolve } from 'node:path'
 import type { PlannedRestore, RestoreJob } from '../../restore.ts'
 import type { SourceServices } from '../../source.ts'
 import { selectionOf } from '../selection.ts'
+import { readFacts } from '../server.ts'
 import type { RedisSettings } from '../settings.ts'
 import { openSnapshot } from '../snapshot.ts'
 import { type Survey, survey } from '../survey.ts'
 import { planClusterDirectory } from './cluster-directory.ts'
+import { planCluster } from './cluster-server.ts'
 import { planDirectory } from './directory.ts'
 import { planServer } from './server.ts'
-import { targetServer } from './target.ts'
+import { type Target, targetServer } from './target.ts'
 
 /** The source a restore is planned for. */
 export interface RestoringSource {
@@ -18,7 +20,7 @@ export interface RestoringSource {
 }
 
 /**
- * Plans a restore into a data folder or into a running server.
+ * Plans a restore into a data folder, a running server, or a running cluster.
  * @throws HoldfastError HF_USAGE for a selection or target that is none, HF_TARGET_INVALID, what opening the snapshot or reaching the
  *   server throws, HF_DATA_DAMAGED
  */
@@ -37,7 +39,16 @@ export async function planRestore(
     const found = selection.isPartial ? await look() : undefined
     return planDirectory({ snapshot, selection, survey: found, path: resolve(target.path), overwrite })
   }
-  const open = await targetServer(target.url, settings, services)
-  const { clock } = services
-  return await planServer({ source: name, snapshot, selection, survey: await look(), open, overwrite, clock }, signal)
+  const server = await targetServer(target.url, settings, services)
+  const common = { source: name, snapshot, selection, overwrite, clock: services.clock }
+  if (await isInCluster(server, signal)) {
+    const found = await survey(snapshot, selection, signal, { bySlot: true })
+    return await planCluster({ ...common, survey: found, target: server }, signal)
+  }
+  return await planServer({ ...common, survey: await look(), open: server.open }, signal)
+}
+
+async function isInCluster({ open }: Target, signal: AbortSignal | undefined): Promise<boolean> {
+  using client = await open(signal)
+  return (await readFacts(client)).mode === 'cluster'
 }

@@ -19,19 +19,18 @@ export function safetyCopyPath(source: string, now: bigint, environment: NodeJS.
 }
 
 /**
- * Keeps what a server has now as an RDB file, checked whole.
+ * Keeps what a server has now, its RDB file, checked whole.
  * @throws HoldfastError HF_RESTORE_FAILED when it cannot be written, what the server throws
  */
 export async function keepSafetyCopy(
-  open: TargetServer,
+  content: AsyncIterable<Uint8Array>,
   path: string,
-  onBytes: (bytes: number) => void,
   signal?: AbortSignal,
 ): Promise<void> {
   const partial = `${path}.partial`
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    await writeRdb(partial, checked(transferred(open, signal)), onBytes, signal)
+    await writeRdb(partial, checked(content), () => undefined, signal)
     await rename(partial, path)
     await syncPath(dirname(path))
   } catch (error) {

@@ -11,11 +11,11 @@ import type { Selection } from '../selection.ts'
 import { parseInfo } from '../server.ts'
 import type { RedisSnapshot } from '../snapshot.ts'
 import type { Survey } from '../survey.ts'
-import { existingKeys } from './existing-keys.ts'
+import { existingKeys, existingText } from './existing-keys.ts'
 import { KeyTarget } from './key-target.ts'
 import { writeKeys } from './key-writer.ts'
 import { feedAsMaster, PATIENCE_MS } from './master-feed.ts'
-import { keepSafetyCopy, safetyCopyPath } from './safety-copy.ts'
+import { keepSafetyCopy, safetyCopyPath, transferred } from './safety-copy.ts'
 import type { TargetServer } from './target.ts'
 import { contentOf, inspectTarget, type TargetState } from './target-state.ts'
 import { verifyServer } from './verify-server.ts'
@@ -53,21 +53,11 @@ const MAX_NAMED = 20
 export async function planServer(restore: ServerRestore, signal?: AbortSignal): Promise<PlannedRestore> {
   const { snapshot, selection, survey, open, overwrite, source, clock } = restore
   using client = await open(signal)
-  const state = await inspectTarget(client, survey, !selection.isPartial)
+  const state = await inspectTarget(client, survey, { isWhole: !selection.isPartial })
   const existing = selection.isPartial
-    ? await existingKeys(client, snapshot.rdb(signal), selection, MAX_NAMED)
+    ? await existingKeys(() => client, snapshot.rdb(signal), selection, MAX_NAMED)
     : undefined
-  const overwrites =
-    existing === undefined
-      ? contentOf(client.server, state)
-      : existing.count === 0
-        ? []
-        : [
-            ...existing.first.map(({ db, key }) => `${keyText(key)} of database ${db}`),
-            ...(existing.count > existing.first.length
-              ? [`${keyCount(existing.count - existing.first.length)} more`]
-              : []),
-          ]
+  const overwrites = existing === undefined ? contentOf(client.server, state) : existingText(existing)
   const isWhole = !selection.isPartial && state.obstacle === undefined
   const safetyCopy = overwrites.length > 0 && overwrite ? safetyCopyPath(source, clock.now(), process.env) : undefined
   const ways: Ways = { isWhole, safetyCopy, steps: stepsOf(restore, client.server, state, isWhole, safetyCopy) }
@@ -166,7 +156,7 @@ async function requireUnchanged(
   { isWhole }: Ways,
 ): Promise<void> {
   using client = await open()
-  const now = await inspectTarget(client, survey, !selection.isPartial)
+  const now = await inspectTarget(client, survey, { isWhole: !selection.isPartial })
   const changed =
     now.facts.runId !== state.facts.runId
       ? 'has been started anew'
@@ -211,7 +201,7 @@ class Execution {
     const step = (): void => this.#observer.onStep(remaining.shift()!)
     if (safetyCopy !== undefined) {
       step()
-      await keepSafetyCopy(open, safetyCopy, () => undefined, this.#signal)
+      await keepSafetyCopy(transferred(open, this.#signal), safetyCopy, this.#signal)
       this.#facts['safety copy'] = safetyCopy
     }
     step()
@@ -224,7 +214,15 @@ class Execution {
     step()
     const hasOthers = selection.isPartial && this.#state.keys + this.#state.libraries > 0
     const now = (): bigint => this.#now()
-    const found = await verifyServer({ open, snapshot, selection, survey, hasOthers, now, signal: this.#signal })
+    const found = await verifyServer({
+      content: () => transferred(open, this.#signal),
+      snapshot,
+      selection,
+      survey,
+      hasOthers,
+      now,
+      signal: this.#signal,
+    })
     for (const { db, key, what } of found.differences)
       this.#report(
         `key ${keyText(key)} of database ${db}`,

@@ -29,19 +29,30 @@ const FIRST_WITH_FUNCTIONS = 7
 const MAX_CONVERTED_BYTES = 64 * 1024 * 1024
 const SENTINEL_CHANNEL = '__sentinel__:hello'
 
-/** Looks at a server, and changes nothing. `isWhole`: all of the snapshot is wanted, so that a server could take it as from a master. */
-export async function inspectTarget(client: RedisClient, survey: Survey, isWhole: boolean): Promise<TargetState> {
+export interface Inspection {
+  /** Whether all of the snapshot is wanted, so that a server could take it as from a master. */
+  readonly isWhole: boolean
+  /** Of the master of a shard: the part of the data that it gets. Such nodes take keys one by one. */
+  readonly share?: number | undefined
+}
+
+/** Looks at a server, and changes nothing. */
+export async function inspectTarget(
+  client: RedisClient,
+  survey: Survey,
+  { isWhole, share }: Inspection,
+): Promise<TargetState> {
   const facts = await readFacts(client)
   const keys = [...facts.info]
     .filter(([name]) => /^db\d+$/.test(name))
     .reduce((sum, [, value]) => sum + Number(/keys=(\d+)/.exec(value)?.[1] ?? 0), 0)
   const functions = await client.ask('FUNCTION', 'LIST')
   const config = (await readConfig(client, '*')) ?? {}
-  const problems: SourceProblem[] = [...roleProblems(client.server, facts)]
+  const problems: SourceProblem[] = [...roleProblems(client.server, facts, share !== undefined)]
   const isMaster = problems.length === 0
   const obstacle = !isWhole || !isMaster ? undefined : await obstacleTo(client, facts, survey, config)
   if (isMaster) {
-    problems.push(...(await roomProblems(client, facts, survey, config)))
+    problems.push(...(await roomProblems(client, facts, survey, config, share ?? 1)))
     if (!isWhole || obstacle !== undefined) problems.push(...(await keyProblems(client, facts, survey, config)))
   }
   return {
@@ -54,15 +65,14 @@ export async function inspectTarget(client: RedisClient, survey: Survey, isWhole
   }
 }
 
-function* roleProblems(server: string, { mode, role, info }: ServerFacts): Generator<SourceProblem> {
+function* roleProblems(server: string, { mode, role, info }: ServerFacts, isNode: boolean): Generator<SourceProblem> {
   const refuse = (what: string, remedy: string): SourceProblem => ({
     severity: 'error',
     what: `${server} ${what}`,
     remedy,
   })
   if (mode === 'sentinel') yield refuse('is a sentinel, which has no data', 'name the master itself')
-  else if (mode === 'cluster')
-    yield refuse('is a node of a cluster', 'restore into a folder, or into a server that is in no cluster')
+  else if (mode === 'cluster' && !isNode) yield refuse('has become a node of a cluster', 'plan the restore again')
   else if (role === 'replica')
     yield refuse(
       `is a replica of ${info.get('master_host')}:${info.get('master_port')}`,
@@ -101,10 +111,11 @@ async function roomProblems(
   { info }: ServerFacts,
   { summary, bytes, databases, keys }: Survey,
   config: Readonly<Record<string, string>>,
+  share: number,
 ): Promise<readonly SourceProblem[]> {
   const problems: SourceProblem[] = []
   const limit = Number(info.get('maxmemory') ?? 0)
-  const needed = Math.max(bytes, keys === 0 ? 0 : Number(summary.aux.get('used-mem') ?? 0) || 0)
+  const needed = share * Math.max(bytes, keys === 0 ? 0 : Number(summary.aux.get('used-mem') ?? 0) || 0)
   if (limit > 0 && needed > limit)
     problems.push({
       severity: 'error',
@@ -112,11 +123,14 @@ async function roomProblems(
       remedy: `CONFIG SET maxmemory ${Math.ceil(1.2 * needed)}`,
     })
   const highest = Math.max(0, ...databases.keys())
-  if ((await client.ask('SELECT', String(highest))) instanceof ReplyError)
+  if (highest > 0 && (await client.ask('SELECT', String(highest))) instanceof ReplyError)
     problems.push({
       severity: 'error',
       what: `${client.server} has no database ${highest}`,
-      remedy: `start it with \`databases ${highest + 1}\`, or rename: --rename ${highest}=0`,
+      remedy:
+        info.get('cluster_enabled') === '1'
+          ? `a cluster has database 0 only: restore the others elsewhere, or rename: --rename ${highest}=0`
+          : `start it with \`databases ${highest + 1}\`, or rename: --rename ${highest}=0`,
     })
   return problems
 }
@@ -142,9 +156,10 @@ async function keyProblems(
       `${keyText(longest.key)} of database ${longest.db} has ${formatSize(longest.bytes)}, and ${client.server} takes ${formatSize(limit)} at a time`,
       `CONFIG SET proto-max-bulk-len ${longest.bytes + 1024}`,
     )
-  // A payload that is none is refused for what it is, once the right to give one is checked.
+  // A payload that is none is refused for what it is, once the right to give one is checked; or, before that, for its slot or for
+  // a lack of room, which is a problem of its own.
   const reply = await client.ask('RESTORE', 'holdfast', '0', '')
-  if (reply instanceof ReplyError && !/payload/i.test(reply.message))
+  if (reply instanceof ReplyError && !/payload|^(?:MOVED|OOM) /i.test(reply.message))
     refuse(
       `${client.server} refuses RESTORE: ${reply.message}`,
       `ACL SETUSER ${client.user ?? 'default'} +restore +select ~*`,

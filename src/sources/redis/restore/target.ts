@@ -7,6 +7,13 @@ import { type RedisSettings, redisSettings } from '../settings.ts'
 /** A server to restore into, by however many connections are needed. */
 export type TargetServer = (signal?: AbortSignal) => Promise<RedisClient>
 
+/** A server that was named, and whatever other nodes its cluster has. */
+export interface Target {
+  readonly open: TargetServer
+  /** Connects to another node with the same login. */
+  readonly openAt: (address: { readonly host: string; readonly port: number }) => TargetServer
+}
+
 /** What redis-cli takes a password from, too. */
 const PASSWORD_VARIABLE = 'REDISCLI_AUTH'
 
@@ -16,11 +23,7 @@ const PASSWORD_VARIABLE = 'REDISCLI_AUTH'
  *
  * @throws HoldfastError HF_USAGE for what is no URL of a server, HF_SECRET_UNAVAILABLE
  */
-export async function targetServer(
-  url: string,
-  source: RedisSettings,
-  services: SourceServices,
-): Promise<TargetServer> {
+export async function targetServer(url: string, source: RedisSettings, services: SourceServices): Promise<Target> {
   const [, scheme, login = '', secret, rest] = /^(rediss?:\/\/)([^:@/]*):([^@]*)@(.+)$/s.exec(url) ?? []
   const cleaned = scheme === undefined ? url : `${scheme}${login === '' ? '' : `${login}@`}${rest}`
   // A user needs a password in the settings; which one it is is decided here.
@@ -52,7 +55,10 @@ export async function targetServer(
     password,
     tls: tls === undefined ? undefined : await readTls(source.tls ?? tls),
   }
-  return (signal) => RedisClient.connect({ ...connection, signal })
+  return {
+    open: (signal) => RedisClient.connect({ ...connection, signal }),
+    openAt: (address) => (signal) => RedisClient.connect({ ...connection, address, signal }),
+  }
 }
 
 async function passwordOfEnvironment(services: SourceServices): Promise<string | undefined> {

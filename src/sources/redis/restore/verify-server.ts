@@ -8,12 +8,11 @@ import { readRdb } from '../rdb/reader.ts'
 import { type Selection, selectRdb } from '../selection.ts'
 import type { RedisSnapshot } from '../snapshot.ts'
 import type { Survey } from '../survey.ts'
-import { transferred } from './safety-copy.ts'
-import type { TargetServer } from './target.ts'
 import { writeRdb } from './write-rdb.ts'
 
 export interface Verification {
-  readonly open: TargetServer
+  /** The RDB file of the server, or of all of a cluster; it may be asked for twice. */
+  readonly content: () => AsyncIterable<Uint8Array>
   readonly snapshot: RedisSnapshot
   readonly selection: Selection
   readonly survey: Survey
@@ -34,11 +33,11 @@ export interface VerifiedServer {
  * other keys or of what has expired meanwhile, the server's file is kept for the time it takes to name the keys.
  */
 export async function verifyServer(verification: Verification): Promise<VerifiedServer> {
-  const { open, snapshot, selection, survey, hasOthers, now, signal } = verification
+  const { content, snapshot, selection, survey, hasOthers, now, signal } = verification
   const expected = (): AsyncIterable<Uint8Array> =>
     selection.isPartial ? selectRdb(snapshot.rdb(signal), snapshot.manifest.rdb, selection) : snapshot.rdb(signal)
   const fingerprint = new Fingerprint()
-  const { functions } = await readRdb(transferred(open, signal), { onEntry: (entry) => fingerprint.add(entry) })
+  const { functions } = await readRdb(content(), { onEntry: (entry) => fingerprint.add(entry) })
   const hasFunctions =
     hasOthers ||
     (selection.hasFunctions ? sameFunctions(functions, survey.summary.functions) : functions.libraries === 0)
@@ -46,7 +45,7 @@ export async function verifyServer(verification: Verification): Promise<Verified
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-compare-'))
   try {
     const path = join(folder, 'target.rdb')
-    await writeRdb(path, transferred(open, signal), () => undefined, signal)
+    await writeRdb(path, content(), () => undefined, signal)
     const differences = await compareRdb(expected, () => createReadStream(path), {
       expiredAt: now(),
       ignoreUnexpected: hasOthers,
