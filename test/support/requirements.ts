@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { commandPath } from './command-path.ts'
 import { AZURITE_VERSION, canMakeAzurite, hasAzurite, makeAzurite } from './servers/azurite-program.ts'
+import { canMakeFakeGcs, FAKE_GCS_VERSION, hasFakeGcs, makeFakeGcs } from './servers/gcs-program.ts'
 import { canMakeMinio, hasMinio, makeMinio } from './servers/minio-program.ts'
 import { canMakeFerret, FERRETDB_VERSION, hasFerret, makeFerret } from './servers/mongo/ferret-programs.ts'
 import { mongodProgram } from './servers/mongo/mongod-program.ts'
@@ -55,6 +56,11 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
     isPresent: hasAzurite,
     build: { isPossible: canMakeAzurite, run: makeAzurite },
   },
+  'fake-gcs-server': {
+    what: `fake-gcs-server ${FAKE_GCS_VERSION} (built by scripts/setup.ts with Go)`,
+    isPresent: hasFakeGcs,
+    build: { isPossible: canMakeFakeGcs, run: makeFakeGcs },
+  },
   ferretdb: {
     what: `FerretDB ${FERRETDB_VERSION} over DocumentDB (built by scripts/setup.ts on Debian with Go)`,
     isPresent: hasFerret,
@@ -105,6 +111,7 @@ export type RequirementName =
   | 'postgres18'
   | 'postgres18-clients'
   | 'azurite'
+  | 'fake-gcs-server'
   | 'ferretdb'
   | 'minio'
   | 'moto'

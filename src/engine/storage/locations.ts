@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { azureBackend } from './azure/azure-backend.ts'
 import type { Backend, BackendRequest } from './backend.ts'
+import { gsBackend } from './gs/gs-backend.ts'
 import { withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
 import { type RetryOptions, withRetry } from './layers/with-retry.ts'
 import { localBackend } from './local/local-backend.ts'
@@ -34,7 +35,7 @@ const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
   ['sftp', unsupported('SFTP')],
   ['rest', restBackend],
   ['azure', azureBackend],
-  ['gs', unsupported('Google Cloud Storage')],
+  ['gs', gsBackend],
   ['b2', unsupported('Backblaze B2')],
   ['swift', unsupported('OpenStack Swift')],
   ['rclone', unsupported('rclone')],

@@ -32,3 +32,16 @@ function allocate(length: number, file: FileRef, location: string): Uint8Array {
     throw new HoldfastError('HF_STORAGE_IO', text, { retry: 'never', cause })
   }
 }
+
+/** All of an answer that is small by its nature. @throws HoldfastError HF_STORAGE_IO when it is larger than `maxBytes` */
+export async function readBounded(body: AsyncIterable<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  let total = 0
+  for await (const piece of body ?? []) {
+    total += piece.length
+    if (total > maxBytes)
+      throw new HoldfastError('HF_STORAGE_IO', `a server answered with more than ${maxBytes} bytes`, { retry: 'never' })
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
+}
