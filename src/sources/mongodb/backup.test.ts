@@ -221,14 +221,27 @@ test('a second replica set is not taken for the first', async () => {
   expect((await takeBackup(mongoSource({ url: first.server.url }), again)).backup.type).toBe('full')
 })
 
-test('a capped collection whose reading breaks fails the run, since its order has no place to go on from', async () => {
+test('in natural order, reading goes on where it broke, unless documents before that have changed', async () => {
   await using stage = await startMongoStage({ replicaSet: 'rs0' })
   const { client, server } = stage
-  await client.db('shop').createCollection('log', { capped: true, size: 1 << 20 })
-  await client.db('shop').collection<{ _id: number }>('log').insertMany(numbered(3000))
-  server.faults.add({ command: 'getMore', collection: 'log', times: 1, code: 43 })
-  await expect(takeBackup(mongoSource({ url: server.url }))).rejects.toMatchObject({
-    code: 'HF_SOURCE_UNREACHABLE',
+  await client.db('shop').createCollection('log', { capped: true, size: 1 << 22 })
+  const log = client.db('shop').collection<{ _id: number; text: string }>('log')
+  // What matters is the order in which they came.
+  await log.insertMany(numbered(5000).toReversed())
+  const source = mongoSource({ url: server.url })
+  const breaks = { command: 'getMore', collection: 'log', times: 2, code: 43 }
+  server.faults.add(breaks)
+  const { read } = await takeBackup(source)
+  expect(idsOf(await read('shop/log.bson'))).toEqual(numbered(5000).map((_, n) => 4999 - n))
+  server.faults.clear()
+
+  server.faults.add({
+    ...breaks,
+    times: 1,
+    run: async () => void (await log.updateOne({ _id: 4990 }, { $set: { text: 'document 000c' } })),
+  })
+  await expect(takeBackup(mongoSource({ url: server.url, consistency: 'oplog' }))).rejects.toMatchObject({
+    code: 'HF_SOURCE_CHANGED',
     message: expect.stringContaining('the reading of shop.log broke'),
     retry: 'later',
   })

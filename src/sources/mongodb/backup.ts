@@ -22,6 +22,8 @@ export interface MongoBackup {
   readonly settings: MongoSettings
   readonly password: string | undefined
   readonly clock: Clock
+  /** Collections of twice as much are read by several cursors. */
+  readonly partBytes?: number
 }
 
 const NO_INCREMENTS = 'all documents were read: a server does not tell which ones changed'
@@ -31,7 +33,7 @@ const NO_INCREMENTS = 'all documents were read: a server does not tell which one
  * @throws HoldfastError when there is no snapshot, with what to do about it
  */
 export async function backupServer(backup: MongoBackup, job: BackupJob): Promise<SourceBackup> {
-  const { source, settings, password, clock } = backup
+  const { source, settings, password, clock, partBytes } = backup
   const { repository, options, type: asked } = job
   const { parent, signal, labels } = options
   const now = (): string => formatTime(localTimestamp(clock.now()))
@@ -46,6 +48,7 @@ export async function backupServer(backup: MongoBackup, job: BackupJob): Promise
   const catalog = await readCatalog(connection, { isIncluded: isSelected }, signal)
   requireCollections(source, job.require, catalog)
   const reason = asked === 'full' ? undefined : NO_INCREMENTS
+  const before = new Map((previous?.collections ?? []).map((one) => [namespaceText(one), one.data]))
   let manifest: MongoManifest | undefined
   const result = await backupEntries(repository, {
     ...options,
@@ -55,7 +58,18 @@ export async function backupServer(backup: MongoBackup, job: BackupJob): Promise
       const { time: mtime, uid, gid } = labels
       const writer = new DumpWriter(entries, source, { mtime, uid, gid })
       await writer.prelude(facts.version, labels.programVersion)
-      const dump = new Dump({ connection, facts, writer, settings, clock, isSelected, catalog, signal })
+      const dump = new Dump({
+        connection,
+        facts,
+        writer,
+        settings,
+        clock,
+        isSelected,
+        catalog,
+        previous: (one) => before.get(namespaceText(one)),
+        partBytes,
+        signal,
+      })
       await dump.run()
       const { consistency, start, end, oplog } = dump.outcome
       manifest = {

@@ -1,5 +1,5 @@
 import type { EntryAttributes, EntrySink } from '../../engine/archive/entry-tree.ts'
-import type { CutRule } from '../../engine/archive/stream-saver.ts'
+import type { CutRule, SavedStream } from '../../engine/archive/stream-saver.ts'
 import { Sha256Stream } from '../../engine/kernels/sha256.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { toHex, utf8 } from '../../lib/bytes.ts'
@@ -25,6 +25,37 @@ const plainRule: CutRule = { kind: 'content' }
 export interface WrittenFile {
   readonly bytes: number
   readonly sha256: string
+}
+
+/** A stretch of a file. */
+export interface WrittenPart {
+  readonly bytes: number
+  /** SHA-256. */
+  readonly digest: Uint8Array
+  readonly saved: Promise<SavedStream>
+}
+
+/** Counts and hashes what goes by. */
+class HashedStream {
+  bytes = 0
+  readonly #input: AsyncIterable<Uint8Array>
+  readonly #hash = new Sha256Stream()
+
+  constructor(input: AsyncIterable<Uint8Array>) {
+    this.#input = input
+  }
+
+  async *pieces(): AsyncGenerator<Uint8Array> {
+    for await (const piece of this.#input) {
+      this.#hash.update(piece)
+      this.bytes += piece.length
+      yield piece
+    }
+  }
+
+  digest(): Uint8Array {
+    return this.#hash.digest()
+  }
 }
 
 /** Lays a dump out as mongodump does (mongo-tools, mongodump/metadata_dump.go): `<database>/<collection>.bson` and `.metadata.json`. */
@@ -56,17 +87,23 @@ export class DumpWriter {
 
   /** Documents one behind the other, or entries of the oplog. `path` is below the dump. */
   async documents(path: string, input: AsyncIterable<Uint8Array>): Promise<WrittenFile> {
-    const hash = new Sha256Stream()
-    let bytes = 0
-    const hashed = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const piece of input) {
-        hash.update(piece)
-        bytes += piece.length
-        yield piece
-      }
-    }
-    await this.#file(`${DATA_FOLDER}/${path}`, hashed(), dumpRule)
-    return { bytes, sha256: toHex(hash.digest()) }
+    const hashed = new HashedStream(input)
+    await this.#file(`${DATA_FOLDER}/${path}`, hashed.pieces(), dumpRule)
+    return { bytes: hashed.bytes, sha256: toHex(hashed.digest()) }
+  }
+
+  /** A stretch of a file that is read beside others of it. */
+  async part(input: AsyncIterable<Uint8Array>): Promise<WrittenPart> {
+    const hashed = new HashedStream(input)
+    const { saved } = await this.#entries.part(hashed.pieces(), dumpRule)
+    return { bytes: hashed.bytes, digest: hashed.digest(), saved }
+  }
+
+  /** A file of stretches, one behind the other. */
+  async joined(path: string, parts: readonly WrittenPart[]): Promise<void> {
+    const attributes = { ...this.#attributes, mode: FILE_MODE }
+    const saved = await Promise.all(parts.map((part) => part.saved))
+    this.#entries.joinedFile(textToByteString(`${this.#root}/${DATA_FOLDER}/${path}`), attributes, saved)
   }
 
   /** The last things written. */

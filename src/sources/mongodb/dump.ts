@@ -5,6 +5,7 @@ import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { forEachParallel } from '../../lib/parallel.ts'
 import { type CollectionEntry, dataNamespace, readCatalog, sameCatalog } from './catalog.ts'
 import type { MongoConnection } from './connection.ts'
+import { dumpDocuments } from './dump-documents.ts'
 import { type DumpWriter, documentsPath, OPLOG_FILE } from './dump-writer.ts'
 import type { DumpedData, MongoManifest } from './manifest.ts'
 import { type MemberFacts, readMember } from './member.ts'
@@ -12,7 +13,6 @@ import { type Namespace, namespaceText } from './names.ts'
 import type { OpTime } from './op-time.ts'
 import { timeText } from './op-time.ts'
 import { OplogCapture } from './oplog/capture.ts'
-import { readCollection } from './read-collection.ts'
 import {
   type ChosenMode,
   chooseMode,
@@ -26,6 +26,8 @@ import {
 import { isCapped, orderOf } from './read-order.ts'
 import { oplogFilter } from './selection.ts'
 import type { MongoSettings } from './settings.ts'
+import { EVERYTHING, PART_BYTES, splitById } from './split.ts'
+import { Turns } from './turns.ts'
 
 export interface DumpOptions {
   readonly connection: MongoConnection
@@ -36,6 +38,10 @@ export interface DumpOptions {
   readonly isSelected: (namespace: Namespace) => boolean
   /** As it was a moment ago. */
   readonly catalog: readonly CollectionEntry[]
+  /** What the snapshot before has of a collection. */
+  readonly previous: (namespace: Namespace) => DumpedData | undefined
+  /** Collections of twice as much are read by several cursors. */
+  readonly partBytes?: number | undefined
   readonly signal: AbortSignal | undefined
 }
 
@@ -58,6 +64,8 @@ export class Dump {
   readonly warnings: string[] = []
   readonly collections: { entry: CollectionEntry; data: DumpedData | undefined }[] = []
   readonly #options: DumpOptions
+  /** For reading, whatever is read. */
+  readonly #turns: Turns
   /** Ends everything else when one part fails. */
   readonly #failure = new AbortController()
   readonly #signal: AbortSignal
@@ -72,6 +80,7 @@ export class Dump {
   constructor(options: DumpOptions) {
     this.#options = options
     this.#catalog = options.catalog
+    this.#turns = new Turns(options.settings.jobs)
     const { signal } = options
     this.#signal = signal ? AbortSignal.any([signal, this.#failure.signal]) : this.#failure.signal
   }
@@ -219,26 +228,28 @@ export class Dump {
     if (namespace === undefined || file === undefined) return
     const order = await orderOf(connection, entry, namespace, this.#signal)
     const query = settings.query[namespaceText(entry)]
-    const reading = readCollection({
-      connection,
-      clock,
-      namespace,
-      order,
-      filter: query && BSON.EJSON.deserialize(query as BSON.Document),
-      moment: () => this.#moment,
-      onMomentLost: (error) =>
-        this.#loseMoment(`the member lost the moment ${timeText(this.#moment ?? 0n)}: ${(error as Error).message}`),
-      signal: this.#signal,
+    const { previous, partBytes = PART_BYTES } = this.#options
+    const isDivided = order === 'id' && query === undefined && settings.jobs > 1
+    slot.data = await dumpDocuments({
+      writer,
+      file,
+      turns: this.#turns,
+      onFailure: (error) => this.#failure.abort(error),
+      ranges: isDivided
+        ? await splitById(connection, { namespace, previous: previous(entry), partBytes, signal: this.#signal })
+        : [EVERYTHING],
+      reading: {
+        connection,
+        clock,
+        namespace,
+        order,
+        filter: query && BSON.EJSON.deserialize(query as BSON.Document),
+        moment: () => this.#moment,
+        onMomentLost: (error) =>
+          this.#loseMoment(`the member lost the moment ${timeText(this.#moment ?? 0n)}: ${(error as Error).message}`),
+        signal: this.#signal,
+      },
     })
-    let documents = 0
-    const bytesOf = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const { bytes, count } of reading) {
-        documents += count
-        yield bytes
-      }
-    }
-    const written = await writer.documents(file, bytesOf())
-    slot.data = { file, documents, order, ...written }
   }
 
   async #finish(): Promise<void> {

@@ -10,9 +10,18 @@ export interface DumpedData {
   readonly file: string
   readonly documents: number
   readonly bytes: number
-  /** Of the file. */
+  /** Of the file; of one in parts, of what their SHA-256 are one behind the other. */
   readonly sha256: string
   readonly order: ReadOrder
+  /** What several cursors read at the same time, one behind the other in the file; absent when one did. */
+  readonly parts?: readonly DumpedPart[] | undefined
+}
+
+/** A stretch of a large collection in the order of `_id`. */
+export interface DumpedPart {
+  readonly bytes: number
+  /** Where it ends: a document with an `_id`, in canonical Extended JSON; absent from the last one. */
+  readonly upTo?: string | undefined
 }
 
 /** A collection in a snapshot. Its options and indexes lie in `catalog.bson`. */
@@ -117,7 +126,14 @@ export const mongoManifest: z.ZodType<MongoManifest> = z
         metadata: z.string(),
         definition: sha256,
         data: z
-          .strictObject({ file: z.string(), documents: count, bytes: count, sha256, order: z.enum(readOrders) })
+          .strictObject({
+            file: z.string(),
+            documents: count,
+            bytes: count,
+            sha256,
+            order: z.enum(readOrders),
+            parts: z.array(z.strictObject({ bytes: count, upTo: z.string().optional() })).optional(),
+          })
           .optional(),
         query: z.string().optional(),
       }),

@@ -8,7 +8,8 @@ import { type CursorReply, killCursor, readCursor } from './cursor.ts'
 import { type Namespace, namespaceText } from './names.ts'
 import { timestampOf } from './op-time.ts'
 import { isLostMoment } from './read-moment.ts'
-import { behind } from './resume-filter.ts'
+import { type IdRange, within } from './resume-filter.ts'
+import { SamePrefix } from './same-prefix.ts'
 import { Code, codeOf, isPassing } from './server-error.ts'
 
 /** In which order documents come: by `_id`, which is the same on every member and after a restore, or as they lie. */
@@ -22,6 +23,8 @@ export interface CollectionReading {
   readonly order: ReadOrder
   /** Only what it matches. */
   readonly filter?: object | undefined
+  /** Only so much, in the order of `_id`. */
+  readonly range?: IdRange | undefined
   /** Asked before each cursor: the moment to read, if there is one. */
   readonly moment?: (() => bigint | undefined) | undefined
   /** The member has lost the moment. Resolves when it is to be read as it is now; without it that is an error. */
@@ -38,24 +41,28 @@ const FIRST_PAUSE_MS = 100
 
 /**
  * All documents of a collection as bytes, in batches whose memory is given away. While one is worked on, the member gets the next ready. A
- * cursor that breaks is followed by another one behind the last document, in `_id` order.
+ * cursor that breaks is followed by another one: in `_id` order behind the last document; in natural order from the beginning, which must
+ * have the same bytes as before up to where it broke.
  *
- * @throws HoldfastError HF_SOURCE_UNREACHABLE when it breaks for good, or in natural order after the first batch; HF_SOURCE_PERMISSION
+ * @throws HoldfastError HF_SOURCE_UNREACHABLE when it breaks for good, or documents in natural order have changed since; HF_SOURCE_PERMISSION
  */
 export async function* readCollection(reading: CollectionReading): AsyncGenerator<DocumentBatch> {
   const { clock, namespace, order, onMomentLost, signal } = reading
+  const prefix = order === 'natural' ? new SamePrefix() : undefined
   let last: RawValue | undefined
   let failures = 0
-  let isBegun = false
   for (;;) {
     try {
       for await (const batch of readOnce(reading, last)) {
-        failures = 0
-        isBegun = true
         // Copied: the batch is the reader's.
         if (order === 'id') last = copyOf(idOf(batch.bytes.subarray(batch.lastStart), namespace))
-        yield batch
+        const fresh = prefix === undefined ? batch : prefix.pass(batch)
+        if (fresh === 'other') throw unresumable(namespace)
+        if (fresh === undefined) continue
+        failures = 0
+        yield fresh
       }
+      if (prefix?.isPassed === false) throw unresumable(namespace)
       return
     } catch (error) {
       // What is dropped now was still there then.
@@ -64,9 +71,9 @@ export async function* readCollection(reading: CollectionReading): AsyncGenerato
       // A collection that was dropped has no more documents.
       if (!isMoment && isGone(error)) return
       if (!isMoment && (!isPassing(error) || ++failures > MAX_FAILURES)) throw error
-      if (order === 'natural' && isBegun) throw unresumable(namespace, error)
       if (isMoment) await onMomentLost!(error)
       else await sleepUnlessInterrupted(clock, FIRST_PAUSE_MS * 2 ** failures, signal)
+      prefix?.startAgain()
     }
   }
 }
@@ -102,19 +109,27 @@ async function* readOnce(reading: CollectionReading, after: RawValue | undefined
   }
 }
 
-function findCommand({ namespace, order, filter, moment }: CollectionReading, after: RawValue | undefined): Command {
+function findCommand(
+  { namespace, order, filter, range, moment }: CollectionReading,
+  last: RawValue | undefined,
+): Command {
   const time = moment?.()
   const byId = order === 'id'
+  const filters = [filter, stretchOf({ after: last ?? range?.after, upTo: range?.upTo })].filter(
+    (one) => one !== undefined,
+  )
   return {
     find: namespace.collection,
-    filter:
-      after === undefined ? (filter ?? {}) : filter === undefined ? behind(after) : { $and: [filter, behind(after)] },
+    filter: filters.length > 1 ? { $and: filters } : (filters[0] ?? {}),
     batchSize: FIRST_COUNT,
     hint: byId ? { _id: 1 } : { $natural: 1 },
     ...(byId && { sort: { _id: 1 } }),
     ...(time !== undefined && { readConcern: { level: 'snapshot', atClusterTime: timestampOf(time) } }),
   }
 }
+
+const stretchOf = (range: IdRange): object | undefined =>
+  range.after === undefined && range.upTo === undefined ? undefined : within(range)
 
 function idOf(document: Buffer, namespace: Namespace): RawValue {
   for (const element of elements(document)) if (element.name === '_id') return element
@@ -128,9 +143,9 @@ function isGone(error: unknown): boolean {
   return code === Code.namespaceNotFound || code === Code.queryPlanKilled
 }
 
-const unresumable = (namespace: Namespace, cause: unknown): HoldfastError =>
+const unresumable = (namespace: Namespace): HoldfastError =>
   new HoldfastError(
-    'HF_SOURCE_UNREACHABLE',
-    `the reading of ${namespaceText(namespace)} broke, and in natural order there is no going on: ${(cause as Error).message}`,
-    { cause, hint: 'nothing was kept; run the backup again', retry: 'later' },
+    'HF_SOURCE_CHANGED',
+    `the reading of ${namespaceText(namespace)} broke, and its documents in natural order have changed since: there is no going on`,
+    { hint: 'nothing was kept; run the backup again', retry: 'later' },
   )

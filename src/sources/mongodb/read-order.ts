@@ -49,7 +49,8 @@ function isOfId(index: Buffer): boolean {
   return names.length === 1 && names[0] === '_id' && field(index, 'name')?.bytes.toString('utf8', 4) === '_id_\0'
 }
 
-async function sizeOf(connection: MongoConnection, { database, collection }: Namespace): Promise<number> {
+/** Bytes of all documents; 0 when the server does not say. */
+export async function sizeOf(connection: MongoConnection, { database, collection }: Namespace): Promise<number> {
   try {
     return numberOf((await connection.command(database, { collStats: collection })).size) ?? 0
   } catch (error) {

@@ -74,7 +74,7 @@ async function compareDocuments(
     readCollection({ connection, clock: systemClock, namespace, order, signal })
   let found: Fingerprint | undefined
   if (folded === undefined && data !== undefined) {
-    found = await orderedFingerprint(restored(data.order))
+    found = await orderedFingerprint(restored(data.order), data)
     if (found.digest === data.sha256 && found.documents === data.documents) return
   }
   const stored = data && { data, file: await files.data(data.file) }

@@ -1,6 +1,8 @@
-import { Sha256Stream, sha256 } from '../../../engine/kernels/sha256.ts'
-import { asBuffer, toHex } from '../../../lib/bytes.ts'
+import { sha256 } from '../../../engine/kernels/sha256.ts'
+import { asBuffer } from '../../../lib/bytes.ts'
 import { documentsOf } from '../bson/batch.ts'
+import { DumpDigest } from '../dump-digest.ts'
+import type { DumpedData } from '../manifest.ts'
 
 /** What documents come to. */
 export interface Fingerprint {
@@ -12,9 +14,9 @@ export interface Fingerprint {
 
 type Batches = AsyncIterable<{ readonly bytes: Buffer; readonly count: number }>
 
-/** As the manifest has it: SHA-256 over documents in their order. */
-export async function orderedFingerprint(batches: Batches): Promise<Fingerprint> {
-  const hash = new Sha256Stream()
+/** As the manifest has it of documents in their order, in the parts in which they were read. */
+export async function orderedFingerprint(batches: Batches, data: Pick<DumpedData, 'parts'>): Promise<Fingerprint> {
+  const hash = new DumpDigest(data)
   let documents = 0
   let length = 0
   for await (const { bytes, count } of batches) {
@@ -22,7 +24,7 @@ export async function orderedFingerprint(batches: Batches): Promise<Fingerprint>
     documents += count
     length += bytes.length
   }
-  return { documents, bytes: length, digest: toHex(hash.digest()) }
+  return { documents, bytes: length, digest: hash.digest() }
 }
 
 const MODULUS = 1n << 256n

@@ -103,11 +103,11 @@ async function storedFiles(
   for (const collection of collections) planned.push(metadataFile(collection, metadataPath(collection.entry)))
   const stored = [
     ...collections.flatMap(({ data }) => (data === undefined ? [] : [data])),
-    ...(manifest.oplog === undefined ? [] : [{ ...manifest.oplog, file: OPLOG_FILE }]),
+    ...(manifest.oplog === undefined ? [] : [{ ...manifest.oplog, file: OPLOG_FILE, parts: undefined }]),
   ]
-  for (const { file: name, bytes, sha256 } of stored) {
+  for (const { file: name, bytes, sha256, parts } of stored) {
     const file = await files.data(name)
-    planned.push({ name, bytes, content: () => documentsIn(file, name, { bytes, sha256 }) })
+    planned.push({ name, bytes, content: () => documentsIn(file, name, { bytes, sha256, parts }) })
   }
   return planned
 }

@@ -1,8 +1,7 @@
-import { Sha256Stream } from '../../../engine/kernels/sha256.ts'
-import { toHex } from '../../../lib/bytes.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { documentsOf } from '../bson/batch.ts'
 import { type DocumentRun, documentRuns } from '../bson/stream.ts'
+import { DumpDigest } from '../dump-digest.ts'
 import type { DumpedData } from '../manifest.ts'
 import type { FoldedCollection } from '../oplog/folded-collection.ts'
 import type { SnapshotFile } from '../snapshot-files.ts'
@@ -14,16 +13,16 @@ import type { SnapshotFile } from '../snapshot-files.ts'
 export async function* documentsIn(
   file: SnapshotFile,
   name: string,
-  { sha256, bytes }: Pick<DumpedData, 'sha256' | 'bytes'>,
+  { sha256, bytes, parts }: Pick<DumpedData, 'sha256' | 'bytes' | 'parts'>,
 ): AsyncGenerator<Uint8Array> {
-  const hash = new Sha256Stream()
+  const hash = new DumpDigest({ parts })
   let length = 0
   for await (const piece of file.content()) {
     hash.update(piece)
     length += piece.length
     yield piece
   }
-  const found = toHex(hash.digest())
+  const found = hash.digest()
   if (length === bytes && found === sha256) return
   throw new HoldfastError(
     'HF_DATA_DAMAGED',
