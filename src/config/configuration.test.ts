@@ -22,6 +22,7 @@ describe('the example of the issue', () => {
         keys: [],
         maxKeyAgeDays: 90,
         mount: false,
+        place: {},
         store: {},
       },
     ])
@@ -67,6 +68,8 @@ describe('the example of the issue', () => {
         'region',
         'storageClass',
         'lock',
+        'location',
+        'offsite',
       ])
     for (const source of Object.values(example.sources!)) {
       const known = keysAt(sourceJsonSchema(schema, source.type), [])

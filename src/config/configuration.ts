@@ -3,7 +3,7 @@ import type { KeyShape } from './key-shape.ts'
 import type { ConfigurationPath } from './path.ts'
 import type { SecretReference } from './secret.ts'
 import type { Hooks, VerifyLevel } from './shape.ts'
-import type { StoreShape } from './store-shape.ts'
+import type { PlaceShape, StoreShape } from './store-shape.ts'
 
 export interface ConfiguredRepository {
   readonly name: string
@@ -18,6 +18,8 @@ export interface ConfiguredRepository {
   readonly mount: boolean
   /** What the owner decided about the store. */
   readonly store: StoreShape
+  /** Where the owner says that it is. */
+  readonly place: PlaceShape
 }
 
 export interface ConfiguredSource {

@@ -31,6 +31,7 @@ describe('variables define what a file would', () => {
         keys: [],
         maxKeyAgeDays: 90,
         mount: false,
+        place: {},
         store: {},
       },
     ])

@@ -3,7 +3,7 @@ import { type Assertion, assertion } from './assertion.ts'
 import { accessKeys, DEFAULT_MAX_KEY_AGE_DAYS, type KeyShape } from './key-shape.ts'
 import { configuredName } from './names.ts'
 import { type SecretReference, secretReference } from './secret.ts'
-import { type StoreShape, storeKeys } from './store-shape.ts'
+import { type PlaceShape, placeKeys, type StoreShape, storeKeys } from './store-shape.ts'
 
 /** How far a restore point is to be proved after each run. */
 export const verifyLevels = ['none', 'checksum', 'structure', 'restore', 'data'] as const
@@ -39,6 +39,7 @@ export interface RepositoryShape {
   readonly maxKeyAgeDays: number
   readonly mount: boolean
   readonly store: StoreShape
+  readonly place: PlaceShape
 }
 
 export interface SourceShape {
@@ -65,15 +66,17 @@ const repository = z
     ...accessKeys,
     mount: z.boolean().default(false).describe('The folder must be on a mounted file system of its own.'),
     ...storeKeys,
+    ...placeKeys,
   })
   .superRefine(({ password, keys }, context) => {
     if (password === undefined && keys.length === 0)
       context.addIssue({ code: 'custom', path: ['password'], message: 'is missing' })
   })
-  .transform(({ region, storageClass, lock, maxKeyAge = DEFAULT_MAX_KEY_AGE_DAYS, ...rest }) => ({
+  .transform(({ region, storageClass, lock, location, offsite, maxKeyAge = DEFAULT_MAX_KEY_AGE_DAYS, ...rest }) => ({
     ...rest,
     maxKeyAgeDays: maxKeyAge,
     store: { region, storageClass, lock },
+    place: { location, offsite },
   }))
   .describe('A repository.')
 

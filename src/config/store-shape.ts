@@ -8,6 +8,12 @@ export interface StoreShape {
   readonly lock?: { readonly mode: 'governance' | 'compliance'; readonly forMs: number } | undefined
 }
 
+/** What a repository says about where it is, in the world. */
+export interface PlaceShape {
+  readonly location?: string | undefined
+  readonly offsite?: boolean | undefined
+}
+
 const HOUR_MS = 60 * 60 * 1000
 
 /** Days and hours only: months differ, and a lock cannot be taken back. */
@@ -43,4 +49,14 @@ export const storeKeys: { readonly [Key in keyof StoreShape]-?: z.ZodType<StoreS
     .transform(({ mode, for: forMs }) => ({ mode, forMs }))
     .optional()
     .describe('Files that nobody may delete or change, where the store can keep them so.'),
+}
+
+/** Keys of a repository for who wants to know whether all copies would burn together, or lie where they may not. */
+export const placeKeys: { readonly [Key in keyof PlaceShape]-?: z.ZodType<PlaceShape[Key]> } = {
+  location: z
+    .string()
+    .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be a region or the beginning of one, like eu or eu-central-1')
+    .optional()
+    .describe('Where the data lies, as eu or eu-central-1: refused when the store says otherwise.'),
+  offsite: z.boolean().optional().describe('It is not in the same building as what is backed up.'),
 }

@@ -1,53 +1,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { filesSource, plain, run, type Told } from '../../test/support/run-stage.ts'
 import { noise } from '../../test/support/storage-victims.ts'
 import { contentOf, nodesOf } from '../../test/support/stored-nodes.ts'
 import { memoryRepository, newRepository, scratchFolder } from '../../test/support/test-repository.ts'
-import type { Repository } from '../engine/repository/repository.ts'
 import { loadSnapshots } from '../engine/repository/snapshots.ts'
-import { systemClock } from '../lib/clock.ts'
 import { HoldfastError } from '../lib/errors.ts'
-import { filesKind } from '../sources/files/index.ts'
 import { filesManifest } from '../sources/files/manifest.ts'
-import type { Source } from '../sources/source.ts'
-import { failureOf, type RunOptions, type RunSource, runBackups } from './backup-run.ts'
-
-const services = { clock: systemClock, secret: () => Promise.reject(new Error('no secrets here')) }
-
-const filesSource = (name: string, paths: readonly string[], more: object = {}): Source =>
-  filesKind.open(name, filesKind.settings.parse({ paths, ...more }), services)
-
-const plain = (source: Source): RunSource => ({ source, hooks: { pre: [], post: [] }, require: [] })
-
-interface Told {
-  readonly lines: string[]
-  readonly errors: string[]
-}
-
-function run(
-  repository: Repository,
-  sources: readonly RunSource[],
-  { told = { lines: [], errors: [] }, ...more }: Partial<RunOptions> & { readonly told?: Told } = {},
-) {
-  return runBackups(repository, sources, {
-    run: 'test-run',
-    type: 'incremental',
-    parallel: 2,
-    programVersion: 'holdfast test',
-    clock: systemClock,
-    environment: process.env,
-    observer: {
-      onUnreadableSnapshot: ({ id }) => told.lines.push(`snapshot ${id} is damaged`),
-      onPhase: ({ name }, phase) => told.lines.push(`${name}: ${phase}`),
-      backupObserver: ({ name }) => ({
-        onError: (item, error) => told.errors.push(`${name}: ${item}: ${error.message}`),
-      }),
-      onHookLine: ({ name }, line) => told.lines.push(`${name} says ${line}`),
-      onFinished: ({ source, outcome }) => told.lines.push(`${source.name} ${outcome}`),
-    },
-    ...more,
-  })
-}
+import type { BackupType } from '../sources/source.ts'
+import { failureOf } from './backup-run.ts'
 
 describe('a backup run', () => {
   test('backs up several sources at the same time into one repository, each a snapshot of its own', async () => {
@@ -87,7 +48,7 @@ describe('a backup run', () => {
     const repository = await newRepository(scratch.join('repository'))
     const source = plain(filesSource('uploads', [folder]))
     const other = plain(filesSource('other', [folder]))
-    const once = async (type: RunOptions['type'], which = source) => {
+    const once = async (type: BackupType, which = source) => {
       const [result] = await run(repository, [which], { type })
       return result!.backup!
     }

@@ -1,19 +1,23 @@
 import type { ConfiguredSource } from '../../config/configuration.ts'
 import type { VerifyLevel } from '../../config/shape.ts'
-import { failureOf, runBackups, type SourceResult } from '../../control/backup-run.ts'
+import { failureOf, runBackups } from '../../control/backup-run.ts'
+import { openForRun, type RunRepository } from '../../control/run-repository.ts'
+import type { SourceResult } from '../../control/source-run.ts'
 import { toHex } from '../../lib/bytes.ts'
 import { isHoldfastError } from '../../lib/errors.ts'
+import { shortId } from '../../lib/id.ts'
 import { randomBytes } from '../../lib/random.ts'
 import { proofsOf } from '../../recovery/verification.ts'
 import { failureOfVerification, type VerifyResult } from '../../recovery/verify-run.ts'
 import type { Command } from '../command.ts'
 import { type Configured, chooseSources, loadConfigured } from '../configured/load.ts'
+import { type OpenedRepositories, withRepositories } from '../configured/open-repositories.ts'
 import { byRepository, inEachRepository } from '../configured/repositories.ts'
+import { spoolFolder } from '../configured/spool.ts'
 import { verifyIn, verifyItem } from '../configured/verify.ts'
 import type { CommandContext } from '../context.ts'
 import { type BackupRunOptions, backupRunDescription } from '../descriptions/backup-run.ts'
 import { RunReport } from '../output/run-report.ts'
-import { withRepository } from '../repository-session.ts'
 import { versionFacts } from '../version.ts'
 
 export const backupRunCommand: Command<BackupRunOptions> = {
@@ -23,21 +27,27 @@ export const backupRunCommand: Command<BackupRunOptions> = {
     const configured = await loadConfigured(context, options)
     const sources = chooseSources(configured.configuration, names)
     const run = toHex(randomBytes(8))
-    const results: SourceResult[] = []
-    const verified: VerifyResult[] = []
     const groups = byRepository(sources)
-    const unopened = await inEachRepository(context, [...groups.keys()], async (repository) => {
-      const made = await backUpInto(context, configured, repository, groups.get(repository)!, { ...options, run })
-      results.push(...made)
-      verified.push(...(await verifyNew(context, configured, repository, made, options.verify)))
+    const results = await withRepositories(
+      context,
+      configured,
+      [...groups.keys()],
+      'append',
+      (name, { repository, signal }) =>
+        openForRun({ name, repository, signal }, ({ id, error }) =>
+          output.warn(`Warning: snapshot ${shortId(id)} in ${name} is damaged and was passed over: ${error.message}`),
+        ),
+      (repositories) => backUpInto(context, configured, repositories, sources, { ...options, run }),
+    )
+    const verified: VerifyResult[] = []
+    const written = [...groups.keys()].filter((name) => results.some((result) => snapshotIn(result, name)))
+    const passedOver = await inEachRepository(context, written, async (name) => {
+      verified.push(...(await verifyNew(context, configured, name, results, options.verify)))
     })
     const failed = failureOf(results)
+    const unverified = failureOfVerification(verified) ?? passedOver
     // Items that could not be read weigh less than a snapshot that is not as it should be.
-    const failure =
-      unopened ??
-      (isHoldfastError(failed, 'HF_INCOMPLETE')
-        ? (failureOfVerification(verified) ?? failed)
-        : (failed ?? failureOfVerification(verified)))
+    const failure = isHoldfastError(failed, 'HF_INCOMPLETE') ? (unverified ?? failed) : (failed ?? unverified)
     if (output.json)
       output.message({
         message_type: 'summary',
@@ -51,37 +61,42 @@ export const backupRunCommand: Command<BackupRunOptions> = {
   },
 }
 
+const snapshotIn = ({ copies }: SourceResult, name: string) =>
+  copies.find(({ repository }) => repository === name)?.snapshot
+
 async function backUpInto(
   context: CommandContext,
-  { openSource, accessOf }: Configured,
-  name: string,
+  { openSource }: Configured,
+  { opened, unopened }: OpenedRepositories<RunRepository>,
   sources: readonly ConfiguredSource[],
-  { type, parallel, run }: BackupRunOptions & { readonly run: string },
+  { type, parallel, run, spoolBytes }: BackupRunOptions & { readonly run: string },
 ): Promise<readonly SourceResult[]> {
-  const { clock, environment } = context
-  const session = { lock: 'append', access: accessOf(name) } as const
-  return withRepository(context, session, async ({ repository, signal }) => {
-    await repository.loadIndex(signal)
-    const report = new RunReport(context)
-    try {
-      return await runBackups(
-        repository,
-        sources.map((source) => ({ source: openSource(source), hooks: source.hooks, require: source.require })),
-        {
-          run,
-          type,
-          parallel,
-          programVersion: `holdfast ${versionFacts().version}`,
-          clock,
-          environment,
-          observer: report,
-          signal,
-        },
-      )
-    } finally {
-      report.stop()
-    }
-  })
+  const { clock, environment, signal } = context
+  const report = new RunReport(context)
+  try {
+    return await runBackups(
+      sources.map((source) => ({
+        source: openSource(source),
+        hooks: source.hooks,
+        require: source.require,
+        repositories: source.repositories.flatMap((name) => opened.get(name) ?? []),
+        unopened: new Map([...unopened].filter(([name]) => source.repositories.includes(name))),
+      })),
+      {
+        run,
+        type,
+        parallel,
+        programVersion: `holdfast ${versionFacts().version}`,
+        clock,
+        environment,
+        spool: { root: spoolFolder(environment), capacityBytes: spoolBytes },
+        observer: report,
+        signal,
+      },
+    )
+  } finally {
+    report.stop()
+  }
 }
 
 /** Proves what was just made, as far as is configured. */
@@ -89,12 +104,12 @@ async function verifyNew(
   context: CommandContext,
   configured: Configured,
   name: string,
-  made: readonly SourceResult[],
+  results: readonly SourceResult[],
   level: VerifyLevel | undefined,
 ): Promise<readonly VerifyResult[]> {
-  const asked = made.flatMap(({ source, backup }) => {
-    const snapshot = backup?.result.snapshot
-    const wanted = level ?? configured.configuration.sources.get(source.name)!.verify
+  const asked = results.flatMap((result) => {
+    const snapshot = snapshotIn(result, name)
+    const wanted = level ?? configured.configuration.sources.get(result.source.name)!.verify
     return snapshot === undefined || wanted === 'none' ? [] : [{ snapshot, level: wanted }]
   })
   if (asked.length === 0) return []

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
-import { type CopyObserver, copySnapshots } from '../../engine/repository/copy/copy-snapshots.ts'
+import { copySnapshots } from '../../engine/repository/copy/copy-snapshots.ts'
+import type { CopyObserver } from '../../engine/repository/copy/snapshot-copier.ts'
 import { shortId } from '../../lib/id.ts'
 import { formatSize } from '../../lib/sizes.ts'
 import { sourceAccess } from '../access.ts'

@@ -11,6 +11,7 @@ import {
   sourceAccess,
 } from '../access.ts'
 import type { Command } from '../command.ts'
+import type { Configured } from '../configured/load.ts'
 import type { CommandContext } from '../context.ts'
 import { type InitOptions, initDescription } from '../descriptions/init.ts'
 import { readFirstPassword } from '../password.ts'
@@ -25,10 +26,9 @@ export const initCommand: Command<InitOptions> = {
     if (!isLocationGiven(access) && (await initConfigured(context, options))) return 0
     const named = isLocationGiven(access) ? await configuredAccess(context, access) : undefined
     if (named !== undefined) {
-      await initOne(context, named, {
-        ...initOptions(context, options),
-        chunkerPolynomial: await sourcePolynomial(context, options),
-      })
+      const chunkerPolynomial =
+        (await sourcePolynomial(context, options)) ?? (await configuredPolynomials(context)).find(isKnown)
+      await initOne(context, named, { ...initOptions(context, options), chunkerPolynomial })
       return 0
     }
     const place = await chooseLocation(access, sources)
@@ -64,19 +64,59 @@ async function initConfigured(context: CommandContext, options: InitOptions): Pr
     throw error
   })
   if (configured === undefined) return false
-  const chunkerPolynomial = await sourcePolynomial(context, options)
-  for (const name of configured.configuration.repositories.keys())
-    try {
-      await initOne(context, configured.accessOf(name), { ...initOptions(context, options), chunkerPolynomial })
-    } catch (error) {
-      if (!isHoldfastError(error, 'HF_REPO_EXISTS')) throw error
-      output.print(`repository ${name} is there already`)
+  const known = await configuredPolynomials(context, configured)
+  let chunkerPolynomial = (await sourcePolynomial(context, options)) ?? known.find(isKnown)
+  for (const [i, name] of [...configured.configuration.repositories.keys()].entries()) {
+    const existing = known[i]
+    if (existing === undefined) {
+      const made = { ...initOptions(context, options), chunkerPolynomial }
+      try {
+        const polynomial = await initOne(context, configured.accessOf(name), made)
+        chunkerPolynomial ??= polynomial
+      } catch (error) {
+        if (!isHoldfastError(error, 'HF_REPO_EXISTS')) throw error
+        output.print(`repository ${name} is there already`)
+      }
+      continue
     }
+    output.print(`repository ${name} is there already`)
+    if (existing !== chunkerPolynomial)
+      output.warn(
+        `Warning: repository ${name} cuts files at other places: sources that go there are read once more for it`,
+      )
+  }
   return true
 }
 
-/** Makes a repository of the configuration. @throws HoldfastError HF_REPO_EXISTS, HF_SECRET_UNAVAILABLE, storage errors */
-async function initOne(context: CommandContext, access: ConfiguredAccess, options: EngineInitOptions): Promise<void> {
+/**
+ * How the configured repositories cut files, in order; undefined for those that are not there. Where all cut alike, what is read once can be
+ * stored in each, and a copy shares what a backup has stored.
+ */
+async function configuredPolynomials(
+  context: CommandContext,
+  configured?: Configured,
+): Promise<readonly (bigint | undefined)[]> {
+  const { loadConfigured } = await import('../configured/load.ts')
+  const { configuration, accessOf } = configured ?? (await loadConfigured(context, { configurationFile: undefined }))
+  const polynomials: (bigint | undefined)[] = []
+  for (const name of configuration.repositories.keys())
+    try {
+      const session = { lock: 'none', access: accessOf(name) } as const
+      const polynomial = withRepository(context, session, async ({ repository }) => repository.config.chunkerPolynomial)
+      polynomials.push(await polynomial)
+    } catch (error) {
+      if (!isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
+      if (error.code !== 'HF_REPO_NOT_FOUND' && error.code !== 'HF_NOT_MOUNTED')
+        context.output.warn(`Warning: how repository ${name} cuts files cannot be found out: ${error.message}`)
+      polynomials.push(undefined)
+    }
+  return polynomials
+}
+
+const isKnown = (polynomial: bigint | undefined): polynomial is bigint => polynomial !== undefined
+
+/** Makes a repository of the configuration, and says how it cuts. @throws HoldfastError HF_REPO_EXISTS, HF_SECRET_UNAVAILABLE, storage errors */
+async function initOne(context: CommandContext, access: ConfiguredAccess, options: EngineInitOptions): Promise<bigint> {
   const { output, sources, environment } = context
   const { location: url, store, password, keys } = await resolveAccess(access, sources, environment)
   const storage = await openStorageAt(context, { location: url, store })
@@ -94,6 +134,7 @@ async function initOne(context: CommandContext, access: ConfiguredAccess, option
       output.print(
         `created restic repository ${config.id.slice(0, 10)} at ${location} (${access.name})${keys === undefined ? PLEASE_NOTE : KEYS_NOTE}`,
       )
+    return config.chunkerPolynomial
   } finally {
     await storage.close()
   }

@@ -21,7 +21,7 @@ export const initDescription: CommandDescription<InitOptions> = {
   summary: 'Make a new repository',
   description: `Makes an empty repository and its first key. The password is asked for twice on a terminal. Without the password nobody can read the repository, and nobody can recover it: keep it in a safe place that is not the machine you back up.
 
-Files that are to be copied between two repositories are stored only once in the copy when both cut files at the same places: make the second one with --copy-chunker-params.`,
+Files that are to be copied between two repositories are stored only once in the copy when both cut files at the same places: make the second one with --copy-chunker-params. Repositories of holdfast.yaml all cut as the first one of them that there is; without --repo, those that are missing are made.`,
   examples: [
     { line: 'holdfast init -r /srv/backup', does: 'make a repository in a folder' },
     {

@@ -1,7 +1,7 @@
-import type { RunObserver, RunPhase, SourceResult } from '../../control/backup-run.ts'
+import type { CopyOutcome } from '../../control/copies.ts'
+import type { RunObserver, RunPhase, SourceResult } from '../../control/source-run.ts'
 import type { BackupObserver } from '../../engine/archive/backup-observer.ts'
 import { summaryJson } from '../../engine/repository/snapshot.ts'
-import type { UnreadableSnapshot } from '../../engine/repository/snapshots.ts'
 import { formatElapsed } from '../../lib/durations.ts'
 import { isHoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
@@ -32,9 +32,6 @@ export class RunReport implements RunObserver {
     this.#ticker.stop()
     if (!this.#context.output.json) this.#context.output.status([])
   }
-
-  readonly onUnreadableSnapshot = ({ id, error }: UnreadableSnapshot): void =>
-    this.#context.output.warn(`Warning: snapshot ${shortId(id)} is damaged and was passed over: ${error.message}`)
 
   onPhase({ name }: Source, phase: RunPhase): void {
     const { output } = this.#context
@@ -95,8 +92,11 @@ export class RunReport implements RunObserver {
   }
 }
 
-function resultLines({ source, outcome, backup, error, phases }: SourceResult): string[] {
+function resultLines({ source, outcome, backup, copies, error, phases }: SourceResult): string[] {
   const lines: string[] = []
+  // Where it went is worth a word when there are several places.
+  const written = copies.find((copy) => copy.outcome === 'written')
+  const place = copies.length > 1 && written !== undefined ? ` in ${written.repository}` : ''
   if (backup !== undefined) {
     const { result, type, reason, point } = backup
     const { summary, snapshot } = result
@@ -109,24 +109,53 @@ function resultLines({ source, outcome, backup, error, phases }: SourceResult): 
         `${formatSize(summary.dataAddedPackedBytes)} stored`,
         ...(point === undefined ? [] : [`at ${point}`]),
         `in ${formatElapsed(seconds)}`,
-        ...(snapshot === undefined ? [] : [`snapshot ${shortId(snapshot.id)}`]),
+        ...(snapshot === undefined ? [] : [`snapshot ${shortId(snapshot.id)}${place}`]),
       ].join(', '),
     )
   }
+  for (const copy of copies)
+    lines.push(...copyLines(source.name, copy, { isFirst: copy === written, sourceError: error }))
   if (error !== undefined) {
-    const hint = isHoldfastError(error) && error.hint !== undefined ? `\n  ${error.hint}` : ''
-    lines.push(`${source.name}: failed: ${error instanceof Error ? error.message : String(error)}${hint}`)
+    lines.push(`${source.name}: failed: ${failureText(error)}`)
   }
   return lines
 }
 
+function copyLines(
+  source: string,
+  { repository, outcome, snapshot, storedBytes, caughtUp, error }: CopyOutcome,
+  { isFirst, sourceError }: { readonly isFirst: boolean; readonly sourceError: unknown },
+): readonly string[] {
+  const also =
+    caughtUp === 0 ? '' : `, with ${caughtUp} earlier ${caughtUp === 1 ? 'snapshot' : 'snapshots'} it had missed`
+  const lines: string[] = []
+  if (snapshot !== undefined && (!isFirst || caughtUp > 0)) {
+    const how = outcome === 'written' ? 'written to' : 'copied to'
+    lines.push(
+      `${source}: ${how} ${repository}: ${formatSize(storedBytes)} stored, snapshot ${shortId(snapshot.id)}${also}`,
+    )
+  }
+  // What keeps the whole source from being backed up is told once.
+  if (error !== undefined && error !== sourceError) {
+    const what = snapshot === undefined ? 'not in' : 'earlier snapshots are still missing in'
+    lines.push(`${source}: ${what} ${repository}: ${failureText(error)}`)
+  }
+  return lines
+}
+
+function failureText(error: unknown): string {
+  const hint = isHoldfastError(error) && error.hint !== undefined ? `\n  ${error.hint}` : ''
+  return `${error instanceof Error ? error.message : String(error)}${hint}`
+}
+
+function failureMessage(error: unknown): object | undefined {
+  if (error === undefined) return undefined
+  if (isHoldfastError(error)) return { code: error.code, message: error.message, hint: error.hint }
+  return { message: error instanceof Error ? error.message : String(error) }
+}
+
 /** One source of a run, for programs. */
-function resultMessage({ source, outcome, backup, error, phases }: SourceResult): object {
-  const failure = isHoldfastError(error)
-    ? { code: error.code, message: error.message, hint: error.hint }
-    : error === undefined
-      ? undefined
-      : { message: error instanceof Error ? error.message : String(error) }
+function resultMessage({ source, outcome, backup, copies, error, phases }: SourceResult): object {
   return {
     message_type: 'source_result',
     source: source.name,
@@ -139,6 +168,14 @@ function resultMessage({ source, outcome, backup, error, phases }: SourceResult)
     errors: backup?.result.errors,
     summary: backup && summaryJson(backup.result.summary),
     phases: phases.map(({ phase, milliseconds }) => ({ phase, seconds: milliseconds / 1000 })),
-    error: failure,
+    copies: copies.map((copy) => ({
+      repository: copy.repository,
+      outcome: copy.outcome,
+      snapshot_id: copy.snapshot?.id,
+      stored_bytes: copy.storedBytes,
+      caught_up: copy.caughtUp,
+      error: failureMessage(copy.error),
+    })),
+    error: failureMessage(error),
   }
 }

@@ -5,6 +5,7 @@ import type { Repository } from '../repository/repository.ts'
 import type { SnapshotSummary, StoredSnapshot } from '../repository/snapshot.ts'
 import { saveSnapshot } from '../repository/snapshots.ts'
 import { BlobWriter } from '../repository/write/blob-writer.ts'
+import type { PackSink } from '../repository/write/pack-sink.ts'
 import { Archiver, type ArchiverOptions } from './archiver.ts'
 import type { BackupObserver, BackupSummary } from './backup-observer.ts'
 
@@ -31,6 +32,8 @@ export interface BackupOptions {
   /** Read everything and count what would be stored, and store nothing. The repository's storage must drop writes. */
   readonly dryRun?: boolean
   readonly observer: BackupObserver
+  /** Gets the packs, as they are stored. */
+  readonly packs?: PackSink | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -72,7 +75,7 @@ export async function runBackup(
 ): Promise<BackupResult> {
   const { observer, signal, labels, parent, dryRun = false } = options
   // Not cancelled with the run: what was read by then is still stored.
-  const writer = new BlobWriter(repository)
+  const writer = new BlobWriter(repository, undefined, options.packs)
   const archiver = new Archiver(repository, writer, { ...walk, threads: options.threads, dryRun, observer }, signal)
   const backupStart = localTimestamp(repository.clock.now())
   try {

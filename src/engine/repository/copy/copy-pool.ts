@@ -4,6 +4,7 @@ import { forEachParallel } from '../../../lib/parallel.ts'
 import { WorkerPool, workerModule } from '../../../lib/worker-pool.ts'
 import { sha256Calibration } from '../../kernels/sha256.ts'
 import { interruption, throwIfInterrupted } from '../../storage/interruption.ts'
+import type { PackDirectory } from '../../storage/local/pack-files.ts'
 import { blobTypes } from '../blob.ts'
 import { rowsOf } from '../pack/blob-rows.ts'
 import type { PackEntry } from '../pack/header.ts'
@@ -19,10 +20,27 @@ const remoteLimits: RangeLimits = { gapBytes: 1024 * 1024, requestBytes: 8 * 102
 /** Tasks under way for each thread, so that none waits for the next. */
 const TASKS_PER_THREAD = 2
 
-interface SourceRange extends PackRange<PackEntry> {
+/** Blobs of one pack that are to be copied. */
+export interface PackPart {
   readonly pack: Id
-  /** Whether it is the last one of its pack. */
-  readonly isLast: boolean
+  readonly blobs: readonly PackEntry[]
+  /** Whether the pack lies in the folder of packs that were kept. */
+  readonly isKept?: boolean
+}
+
+export interface CopyPoolOptions {
+  readonly threads: number
+  /** A folder of this machine with some packs of a source that is none itself. */
+  readonly kept?: PackDirectory | undefined
+  /** Called when something failed and nothing will be copied any more. */
+  readonly onFailure?: () => void
+  readonly signal?: AbortSignal | undefined
+}
+
+interface SourceRange extends PackRange<PackEntry> {
+  readonly part: PackPart
+  /** What is left of its pack to be copied. */
+  readonly left: { ranges: number }
 }
 
 /** Copies blobs on worker threads, each of which does the whole way from a stretch of a source pack to full packs of the destination. */
@@ -32,9 +50,12 @@ export class CopyPool {
   readonly #pool: WorkerPool<CopyTask, CopyResult, CopyNotice>
   readonly #signal: AbortSignal | undefined
   readonly #stop: () => void
+  readonly #onFailure: (() => void) | undefined
   #failure: unknown
 
-  constructor(source: Repository, destination: Repository, threads: number, signal?: AbortSignal) {
+  constructor(source: Repository, destination: Repository, options: CopyPoolOptions) {
+    const { threads, kept, onFailure, signal } = options
+    this.#onFailure = onFailure
     this.#source = source
     this.#writer = new BlobWriter(destination, signal)
     this.#signal = signal
@@ -46,7 +67,7 @@ export class CopyPool {
       packBytes: destination.packBytes,
       extraVerify: destination.extraVerify,
       sha256: sha256Calibration(),
-      sourceDirectory: source.storage.properties.directory,
+      sourceDirectory: source.storage.properties.directory ?? kept,
       destinationDirectory: destination.storage.properties.directory,
     })
     this.#pool = new WorkerPool(workerModule(import.meta.url, './copy-thread'), {
@@ -59,13 +80,16 @@ export class CopyPool {
   }
 
   /** Copies blobs, by pack; what is not yet a full pack stays with the threads until `flush`. */
-  async copy(blobs: ReadonlyMap<Id, readonly PackEntry[]>, onPack: () => void): Promise<void> {
+  async copy(parts: Iterable<PackPart> | AsyncIterable<PackPart>, onPack: (pack: Id) => void): Promise<void> {
     const width = this.#pool.threads * TASKS_PER_THREAD
     const { directory, connections } = this.#source.storage.properties
     try {
-      await forEachParallel(this.#ranges(blobs), directory ? width : width + connections, async (range) => {
-        await this.#copyRange(range)
-        if (range.isLast) onPack()
+      await forEachParallel(this.#ranges(parts), directory ? width : width + connections, async (range) => {
+        await this.#copyRange(range).catch((error: unknown) => {
+          this.#fail(error)
+          throw error
+        })
+        if (--range.left.ranges === 0) onPack(range.part.pack)
       })
     } catch (error) {
       throw this.#failure ?? error
@@ -84,24 +108,34 @@ export class CopyPool {
     }
   }
 
+  set threads(count: number) {
+    this.#pool.threads = count
+  }
+
+  /** Bytes of the packs stored so far. */
+  get storedBytes(): number {
+    return this.#writer.counts.packBytes
+  }
+
   async close(): Promise<void> {
     this.#signal?.removeEventListener('abort', this.#stop)
     await this.#pool.close()
   }
 
-  *#ranges(blobs: ReadonlyMap<Id, readonly PackEntry[]>): Generator<SourceRange> {
-    const limits = this.#source.storage.properties.directory ? localLimits : remoteLimits
-    for (const [pack, entries] of blobs) {
-      const ranges = [...rangesOf(entries, limits)]
-      for (const [i, range] of ranges.entries()) yield { ...range, pack, isLast: i === ranges.length - 1 }
+  async *#ranges(parts: Iterable<PackPart> | AsyncIterable<PackPart>): AsyncGenerator<SourceRange> {
+    for await (const part of parts) {
+      const isAtHand = this.#source.storage.properties.directory !== undefined || part.isKept
+      const ranges = [...rangesOf(part.blobs, isAtHand ? localLimits : remoteLimits)]
+      const left = { ranges: ranges.length }
+      for (const range of ranges) yield { ...range, part, left }
     }
   }
 
-  async #copyRange({ pack, offset, length, blobs }: SourceRange): Promise<void> {
+  async #copyRange({ part: { pack, isKept }, offset, length, blobs }: SourceRange): Promise<void> {
     throwIfInterrupted(this.#signal)
     let bytes: Uint8Array | undefined
     let damaged: readonly number[] | undefined
-    if (!this.#source.storage.properties.directory) {
+    if (!this.#source.storage.properties.directory && !isKept) {
       try {
         const file = { kind: 'data', name: pack } as const
         bytes = await this.#source.storage.get(file, { offset, length }, { signal: this.#signal })
@@ -154,7 +188,10 @@ export class CopyPool {
 
   /** Ends everything that is under way with `error`. */
   #fail(error: unknown): void {
-    this.#failure ??= error
+    if (this.#failure === undefined) {
+      this.#failure = error
+      this.#onFailure?.()
+    }
     this.#pool.close().catch(() => undefined)
   }
 }

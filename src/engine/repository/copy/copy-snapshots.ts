@@ -1,35 +1,10 @@
-import { monotonicMilliseconds } from '../../../lib/clock.ts'
 import { sameInstant } from '../../../lib/go-time.ts'
 import type { Id } from '../../../lib/id.ts'
 import type { Progress } from '../../../lib/progress.ts'
 import type { Repository } from '../repository.ts'
-import { rootOf, type StoredSnapshot } from '../snapshot.ts'
-import { loadSnapshots, saveSnapshot } from '../snapshots.ts'
-import { CopyPool } from './copy-pool.ts'
-import { MissingBlobs } from './missing-blobs.ts'
-
-/** Copied snapshots are stored once so much data has been copied, in packs, and so much time has passed. */
-const PACKS_PER_BATCH = 100
-const BATCH_MS = 60_000
-
-/** A snapshot and its copy in the other repository. */
-export interface CopiedSnapshot {
-  readonly source: StoredSnapshot
-  readonly copy: StoredSnapshot
-}
-
-/** Told of each snapshot in turn; all lines of `copy` can be made from this. */
-export interface CopyObserver {
-  /** It is in the destination already. */
-  onSkipped?(snapshot: CopiedSnapshot): void
-  onStart?(source: StoredSnapshot): void
-  /** What has to be copied for it: stored bytes in the source, without what was copied for snapshots before. */
-  onPlanned?(
-    source: StoredSnapshot,
-    plan: { readonly blobs: number; readonly bytes: number; readonly packs: number },
-  ): void
-  onSaved?(snapshot: CopiedSnapshot): void
-}
+import type { StoredSnapshot } from '../snapshot.ts'
+import { loadSnapshots } from '../snapshots.ts'
+import { type CopiedSnapshot, type CopyObserver, SnapshotCopier } from './snapshot-copier.ts'
 
 export interface CopyOptions {
   /** Threads that copy blobs. */
@@ -62,62 +37,41 @@ export async function copySnapshots(
   snapshots: readonly StoredSnapshot[],
   { threads, progress, observer = {}, signal }: CopyOptions,
 ): Promise<CopyResult> {
-  const present = byOrigin(await loadSnapshots(destination, { signal }))
-  const missing = new MissingBlobs(source, destination)
-  const pool = new CopyPool(source, destination, threads, signal)
-  const copied: CopiedSnapshot[] = []
-  const skipped: CopiedSnapshot[] = []
-  const batch: StoredSnapshot[] = []
+  const { missing, present: skipped } = splitByPresence(snapshots, await loadSnapshots(destination, { signal }))
+  for (const one of skipped) observer.onSkipped?.(one)
   const total = { blobs: 0, bytes: 0 }
-  let batchBytes = 0
-  let batchStart = monotonicMilliseconds()
-  const finishBatch = async (): Promise<void> => {
-    await pool.flush()
-    for (const snapshot of batch.splice(0)) {
-      const { id, ...fields } = snapshot
-      const copy = await saveSnapshot(
-        destination,
-        { ...fields, parent: undefined, original: snapshot.original ?? id },
-        signal,
-      )
-      copied.push({ source: snapshot, copy })
-      observer.onSaved?.({ source: snapshot, copy })
-    }
-    batchBytes = 0
-    batchStart = monotonicMilliseconds()
+  const counting: CopyObserver = {
+    onStart: (snapshot) => observer.onStart?.(snapshot),
+    onPlanned: (snapshot, plan) => {
+      total.blobs += plan.blobs
+      total.bytes += plan.bytes
+      observer.onPlanned?.(snapshot, plan)
+    },
+    onSaved: (snapshot) => observer.onSaved?.(snapshot),
   }
+  if (missing.length === 0) return { copied: [], skipped, ...total }
+  const copier = new SnapshotCopier(source, destination, { threads, signal })
   try {
-    for (const snapshot of snapshots) {
-      const copy = present.get(snapshot.original ?? snapshot.id)?.find((candidate) => isCopyOf(candidate, snapshot))
-      if (copy) {
-        skipped.push({ source: snapshot, copy })
-        observer.onSkipped?.({ source: snapshot, copy })
-        continue
-      }
-      observer.onStart?.(snapshot)
-      const packs = await missing.find(rootOf(snapshot), signal)
-      let blobs = 0
-      let bytes = 0
-      for (const entries of packs.values()) {
-        blobs += entries.length
-        for (const { length } of entries) bytes += length
-      }
-      observer.onPlanned?.(snapshot, { blobs, bytes, packs: packs.size })
-      const step = progress.step('packs copied', packs.size)
-      await pool.copy(packs, () => step.add())
-      step.done()
-      batch.push(snapshot)
-      batchBytes += bytes
-      total.blobs += blobs
-      total.bytes += bytes
-      if (batchBytes >= PACKS_PER_BATCH * destination.packBytes && monotonicMilliseconds() - batchStart >= BATCH_MS)
-        await finishBatch()
-    }
-    if (batch.length > 0) await finishBatch()
+    return { copied: await copier.copy(missing, { progress, observer: counting }), skipped, ...total }
   } finally {
-    await pool.close()
+    await copier.close()
   }
-  return { copied, skipped, ...total }
+}
+
+/** Which of `snapshots` a repository with the snapshots `there` lacks, and which it has, under whatever id. */
+export function splitByPresence(
+  snapshots: readonly StoredSnapshot[],
+  there: readonly StoredSnapshot[],
+): { readonly missing: readonly StoredSnapshot[]; readonly present: readonly CopiedSnapshot[] } {
+  const known = byOrigin(there)
+  const missing: StoredSnapshot[] = []
+  const present: CopiedSnapshot[] = []
+  for (const source of snapshots) {
+    const copy = known.get(source.original ?? source.id)?.find((candidate) => isCopyOf(candidate, source))
+    if (copy) present.push({ source, copy })
+    else missing.push(source)
+  }
+  return { missing, present }
 }
 
 /** Snapshots by their own id, and by the id of the one they are a changed copy of. */

@@ -13,12 +13,23 @@ export class MissingBlobs {
   readonly #tables: Readonly<Record<BlobType, BlobTable>>
   /** 1 for rows that have been looked at. */
   readonly #marks: Readonly<Record<BlobType, Uint8Array>>
-  readonly #trees = new Set<Id>()
+  readonly #trees: Set<Id>
+  readonly #isUnderWay: (type: BlobType, id: Uint8Array) => boolean
   readonly #scratch: Buffer = Buffer.alloc(ID_BYTES)
 
-  constructor(source: Repository, destination: Repository) {
+  /** Trees of `settled` are there with all below them. Blobs that are `isUnderWay` are not in the index of the destination, and will be. */
+  constructor(
+    source: Repository,
+    destination: Repository,
+    {
+      settled = new Set(),
+      isUnderWay = () => false,
+    }: { readonly settled?: Set<Id>; readonly isUnderWay?: (type: BlobType, id: Uint8Array) => boolean } = {},
+  ) {
     this.#source = source
     this.#destination = destination
+    this.#trees = settled
+    this.#isUnderWay = isUnderWay
     this.#tables = { data: source.index.table('data'), tree: source.index.table('tree') }
     this.#marks = { data: new Uint8Array(this.#tables.data.count), tree: new Uint8Array(this.#tables.tree.count) }
   }
@@ -46,7 +57,7 @@ export class MissingBlobs {
     const row = table.find(this.#scratch)
     if (row >= 0 && this.#marks[type][row] === 1) return
     if (row >= 0) this.#marks[type][row] = 1
-    if (this.#destination.index.hasBytes(type, this.#scratch)) return
+    if (this.#destination.index.hasBytes(type, this.#scratch) || this.#isUnderWay(type, this.#scratch)) return
     if (row < 0)
       throw new HoldfastError('HF_BLOB_NOT_FOUND', `${type} blob ${id} is in no index of the source repository`, {
         context: { type, id },

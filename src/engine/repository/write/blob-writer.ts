@@ -7,6 +7,7 @@ import { BlobRows, rowCount } from '../pack/blob-rows.ts'
 import { type FinishedPack, PackWriter, type PartialPack } from '../pack/pack-writer.ts'
 import type { Repository } from '../repository.ts'
 import { IndexWriter } from './index-writer.ts'
+import type { PackSink } from './pack-sink.ts'
 import { SharedIdSet } from './shared-id-set.ts'
 
 /** What saving a blob came to. */
@@ -43,13 +44,15 @@ export class BlobWriter {
   readonly index: IndexWriter
   readonly #packs: Readonly<Record<BlobType, PackWriter>>
   readonly #signal: AbortSignal | undefined
+  readonly #sink: PackSink | undefined
   #turn: Promise<unknown> = Promise.resolve()
   /** Blobs that were in a pack which could not be stored are lost: nothing may be flushed as if they were not. */
   #failure: { readonly error: unknown } | undefined
 
-  constructor(repository: Repository, signal?: AbortSignal) {
+  constructor(repository: Repository, signal?: AbortSignal, sink?: PackSink) {
     this.repository = repository
     this.#signal = signal
+    this.#sink = sink
     this.index = new IndexWriter(repository)
     const writer = (type: BlobType): PackWriter =>
       new PackWriter({
@@ -108,6 +111,7 @@ export class BlobWriter {
 
   /** Stores a pack that a worker thread has finished and could not store itself. */
   async storePack(pack: FinishedPack): Promise<void> {
+    const kept = this.#sink?.keep?.(pack)
     try {
       await this.repository.storage.put({ kind: 'data', name: pack.id }, pack.bytes, { signal: this.#signal })
     } catch (error) {
@@ -116,6 +120,8 @@ export class BlobWriter {
         this.#failure ??= { error }
         throw error
       }
+    } finally {
+      await kept
     }
     await this.packStored({ ...pack, sizeBytes: pack.bytes.length })
   }
@@ -125,6 +131,7 @@ export class BlobWriter {
     this.counts.packs[pack.type]++
     this.counts.blobs[pack.type] += rowCount(pack.rows)
     this.counts.packBytes += pack.sizeBytes
+    this.#sink?.onStored({ pack: pack.id, type: pack.type, rows: pack.rows })
     await this.index.add({ pack: pack.id, rows: pack.rows })
   }
 

@@ -1,0 +1,49 @@
+import type { Repository } from '../engine/repository/repository.ts'
+import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
+import { loadSnapshots, type UnreadableSnapshot } from '../engine/repository/snapshots.ts'
+import { HoldfastError } from '../lib/errors.ts'
+
+/** A repository that a run writes: its index is loaded, and an append lock is held. */
+export interface RunRepository {
+  readonly name: string
+  readonly repository: Repository
+  /** As they were when the run began. */
+  readonly snapshots: readonly StoredSnapshot[]
+  /** Aborted when the lock is lost, with the reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Loads what a run has to know of a repository that is open and locked. @throws HoldfastError storage errors, damage of the index */
+export async function openForRun(
+  { name, repository, signal }: Omit<RunRepository, 'snapshots'>,
+  onUnreadable: (snapshot: UnreadableSnapshot) => void,
+): Promise<RunRepository> {
+  const snapshots = await loadSnapshots(repository, { onUnreadable, signal })
+  await repository.loadIndex(signal)
+  return { name, repository, snapshots, signal }
+}
+
+/** Whether an error is about a repository rather than about what is backed up, so that another repository may do. */
+export const isFaultOfRepository = (error: unknown): boolean =>
+  error instanceof HoldfastError && (/^HF_(STORAGE|LOCK|REPO)_/.test(error.code) || damage.has(error.code))
+
+const damage: ReadonlySet<string> = new Set([
+  'HF_BLOB_NOT_FOUND',
+  'HF_CRYPTO_AUTH',
+  'HF_DATA_DAMAGED',
+  'HF_PACK_DAMAGED',
+  'HF_TREE_INVALID',
+])
+
+/**
+ * The order in which a run writes repositories: what lies on this machine first, since the others are fed from the one that is written first.
+ */
+export const inWritingOrder = (repositories: readonly RunRepository[]): readonly RunRepository[] => {
+  const isHere = ({ repository }: RunRepository): boolean => repository.storage.properties.directory !== undefined
+  return [...repositories.filter(isHere), ...repositories.filter((one) => !isHere(one))]
+}
+
+/** Repositories that cut content alike, and so can be fed from one reading; in order. */
+export const byCutting = (repositories: readonly RunRepository[]): readonly (readonly RunRepository[])[] => [
+  ...Map.groupBy(repositories, ({ repository }) => repository.config.chunkerPolynomial).values(),
+]
