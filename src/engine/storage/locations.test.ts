@@ -23,7 +23,6 @@ describe('locations', () => {
   })
 
   test.each([
-    ['s3:s3.amazonaws.com/bucket', 'S3'],
     ['sftp:user@host:/srv', 'SFTP'],
     ['b2:bucket:path', 'Backblaze'],
     ['swift:container:/path', 'Swift'],
@@ -65,7 +64,7 @@ describe('extended options', () => {
     expect(openStorage('/srv/backup', { extended: ['Local.Connections = 8'] }).properties.connections).toBe(8)
   })
 
-  test.each(['local.layout=default', 's3.storage-class=GLACIER', 'connections=3', 'nonsense', 'local.=1'])(
+  test.each(['local.layout=default', 'b2.connections=4', 'connections=3', 'nonsense', 'local.=1'])(
     '%s is refused by name',
     async (option) => {
       const error = await errorFrom(() => openStorage('/srv/backup', { extended: [option] }))

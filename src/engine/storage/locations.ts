@@ -8,6 +8,7 @@ import { type RetryOptions, withRetry } from './layers/with-retry.ts'
 import { localBackend } from './local/local-backend.ts'
 import { defaultNetwork, type NetworkSettings } from './network.ts'
 import { restBackend } from './rest/rest-backend.ts'
+import { s3Backend } from './s3/s3-backend.ts'
 import type { Storage } from './storage.ts'
 import type { StoreSettings } from './store-settings.ts'
 
@@ -31,7 +32,7 @@ const unsupported = (title: string): Backend => ({ title, options: [], settings:
 
 const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
   ['local', localBackend],
-  ['s3', unsupported('Amazon S3 and compatible stores')],
+  ['s3', s3Backend],
   ['sftp', unsupported('SFTP')],
   ['rest', restBackend],
   ['azure', azureBackend],

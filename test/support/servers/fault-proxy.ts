@@ -209,15 +209,21 @@ async function sendBody(
     for (let at = 0; at < piece.length; at += step) {
       if (drip) await sleep(drip.pauseMs)
       if (answer.destroyed) return
-      if (!answer.write(piece.subarray(at, at + step)))
-        await Promise.race([
-          new Promise((resolve) => answer.once('drain', resolve)),
-          new Promise((resolve) => answer.once('close', resolve)),
-        ])
+      if (!answer.write(piece.subarray(at, at + step))) await drained(answer)
     }
   }
   answer.end()
 }
+
+/** Until more may be written, or nobody reads any more. */
+const drained = (answer: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const go = (): void => {
+      answer.off('drain', go).off('close', go)
+      resolve()
+    }
+    answer.once('drain', go).once('close', go)
+  })
 
 const listen = (server: Server): Promise<void> =>
   new Promise((resolve, reject) => {

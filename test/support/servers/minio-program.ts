@@ -15,10 +15,10 @@ export const minioProgram = (): string => join(toolCache(), NAME, 'minio')
 
 export const canMakeMinio = (): boolean => commandPath('go') !== undefined
 
-const BUILD_MS = 10 * 60_000
+const BUILD_MS = 20 * 60_000
 
 /**
- * Builds MinIO with Go: one to three minutes, 180 MB.
+ * Builds MinIO with Go: one to ten minutes of work for a processor, 180 MB.
  * @throws Error
  */
 export function makeMinio(): void {

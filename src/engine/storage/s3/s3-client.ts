@@ -1,0 +1,187 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import type * as Sdk from '@aws-sdk/client-s3'
+import { HoldfastError } from '../../../lib/errors.ts'
+import type { BackendRequest } from '../backend.ts'
+import { interruption, throwIfInterrupted } from '../interruption.ts'
+import { type NetworkSettings, tlsOptions } from '../network.ts'
+import type { CallOptions } from '../storage.ts'
+import { expectedRegion, type S3Call, s3Error } from './s3-error.ts'
+import type { S3Options } from './s3-options.ts'
+import { describeS3Place, type S3Place } from './s3-place.ts'
+
+export interface S3ClientSettings {
+  readonly place: S3Place
+  readonly options: S3Options
+  readonly environment: BackendRequest['environment']
+  readonly network: NetworkSettings
+}
+
+/** Options of one request, as the SDK takes them. */
+export interface RequestOptions {
+  readonly abortSignal?: AbortSignal
+}
+
+const CONNECT_MS = 15_000
+/** Those of which it is known that they honour `If-None-Match: *`. */
+const CREATE_ONLY_SERVERS = /^(AmazonS3|MinIO)/
+const SHA256_HEADER = 'x-amz-checksum-sha256'
+
+/**
+ * Connections to one store. The SDK is loaded and credentials are looked for by the first call. Every call makes one attempt, except that a
+ * store which says what region it is of is asked again there, when nobody has named one.
+ */
+export class S3Client {
+  readonly location: string
+  readonly bucket: string
+  readonly #settings: S3ClientSettings
+  readonly #agents: { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent }
+  #region: string | undefined
+  #client: Promise<Sdk.S3> | undefined
+  #serverName: string | undefined
+
+  constructor(settings: S3ClientSettings) {
+    const { place, options, environment, network } = settings
+    this.#settings = settings
+    this.location = describeS3Place(place)
+    this.bucket = place.bucket
+    this.#region = options.region ?? place.region
+    // Lock files are not counted among connections.
+    const agent = {
+      keepAlive: true,
+      maxSockets: options.connections + 4,
+      ...(hasProxy(environment) ? { proxyEnv: environment } : {}),
+    }
+    const bundle = environment.AWS_CA_BUNDLE
+    const caFiles = network.caFiles.length === 0 && bundle ? [bundle] : network.caFiles
+    this.#agents = {
+      httpAgent: new HttpAgent(agent),
+      httpsAgent: new HttpsAgent({ ...agent, ...tlsOptions({ ...network, caFiles }) }),
+    }
+  }
+
+  /** Whether a create-only write may be left to the store; known from its answers. */
+  get isCreateOnly(): boolean {
+    return this.#settings.place.endpoint === undefined || CREATE_ONLY_SERVERS.test(this.#serverName ?? '')
+  }
+
+  get region(): string {
+    return this.#region ?? 'us-east-1'
+  }
+
+  /** @throws HoldfastError what the store answers, named; HF_INTERRUPTED */
+  async call<Output>(
+    call: S3Call,
+    options: CallOptions | undefined,
+    run: (client: Sdk.S3, request: RequestOptions) => Promise<Output>,
+  ): Promise<Output> {
+    throwIfInterrupted(options?.signal)
+    const request = options?.signal === undefined ? {} : { abortSignal: options.signal }
+    const attempt = async (): Promise<Output> => run(await this.#connected(), request)
+    try {
+      return await attempt().catch((error: unknown) => {
+        const region = expectedRegion(error)
+        if (region === undefined || region === this.region || this.#settings.options.region !== undefined) throw error
+        this.#region = region
+        this.#client = undefined
+        return attempt()
+      })
+    } catch (error) {
+      throw this.errorOf(error, call, options)
+    }
+  }
+
+  /** An error that came while an answer was read. */
+  errorOf(error: unknown, call: S3Call, options: CallOptions | undefined): HoldfastError {
+    return options?.signal?.aborted ? interruption(options.signal) : s3Error(error, call, this)
+  }
+
+  close(): void {
+    this.#agents.httpAgent.destroy()
+    this.#agents.httpsAgent.destroy()
+  }
+
+  #connected(): Promise<Sdk.S3> {
+    this.#client ??= this.#connect()
+    return this.#client
+  }
+
+  async #connect(): Promise<Sdk.S3> {
+    const { S3 } = await import('@aws-sdk/client-s3')
+    const { place, options, environment, network } = this.#settings
+    const isPathStyle =
+      options.bucketLookup === 'path' || (options.bucketLookup === 'auto' && place.endpoint !== undefined)
+    const credentials = credentialsOf(environment)
+    const profile = environment.AWS_PROFILE
+    const client = new S3({
+      region: this.region,
+      ...(place.endpoint === undefined ? {} : { endpoint: place.endpoint }),
+      forcePathStyle: isPathStyle || place.bucket.includes('.'),
+      ...(options.isAnonymous ? { signer: { sign: async (request) => request } } : {}),
+      ...(credentials === undefined ? {} : { credentials }),
+      ...(profile ? { profile } : {}),
+      // One attempt: the layers around repeat, by the class of the error.
+      maxAttempts: 1,
+      // Stores that are not Amazon's may refuse what they do not know.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      ...(network.userAgent === undefined ? {} : { customUserAgent: network.userAgent }),
+      // It would cost every pack a round trip.
+      expectContinueHeader: false,
+      requestHandler: { ...this.#agents, connectionTimeout: CONNECT_MS, socketTimeout: network.stuckRequestTimeoutMs },
+    })
+    this.#hashOnce(client)
+    this.#listenToNames(client)
+    return client
+  }
+
+  /**
+   * The hash that a caller gives for its content is signed with the request instead of one that the SDK would compute; the store refuses
+   * content that does not have it. Only Amazon, and stores that lock, get it as a checksum to keep, too.
+   */
+  #hashOnce(client: Sdk.S3): void {
+    const { endpoint } = this.#settings.place
+    client.middlewareStack.add(
+      (next) => (args) => {
+        const { headers } = args.request as { headers: Record<string, string> }
+        const hash = headers[SHA256_HEADER]
+        if (hash !== undefined) {
+          headers['x-amz-content-sha256'] = Buffer.from(hash, 'base64').toString('hex')
+          const isKept = endpoint === undefined || headers['x-amz-object-lock-mode'] !== undefined
+          if (!isKept && headers['x-amz-sdk-checksum-algorithm'] === undefined) delete headers[SHA256_HEADER]
+        }
+        return next(args)
+      },
+      { step: 'build', priority: 'low', name: 'holdfastContentHash' },
+    )
+  }
+
+  #listenToNames(client: Sdk.S3): void {
+    client.middlewareStack.add(
+      (next) => async (args) => {
+        const result = await next(args)
+        const { headers } = result.response as { headers?: Record<string, string> }
+        this.#serverName = headers?.server ?? this.#serverName
+        return result
+      },
+      { step: 'deserialize', priority: 'low', name: 'holdfastServerName' },
+    )
+  }
+}
+
+const hasProxy = (environment: BackendRequest['environment']): boolean =>
+  ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy'].some((name) => Boolean(environment[name]))
+
+/** Of the request's environment; undefined leaves it to the SDK's own search: profiles, SSO, roles of the machine. */
+function credentialsOf(
+  environment: BackendRequest['environment'],
+): { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined {
+  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = environment
+  if (!AWS_ACCESS_KEY_ID && !AWS_SECRET_ACCESS_KEY) return undefined
+  if (!AWS_ACCESS_KEY_ID || !AWS_SECRET_ACCESS_KEY) {
+    const missing = AWS_ACCESS_KEY_ID ? 'AWS_SECRET_ACCESS_KEY' : 'AWS_ACCESS_KEY_ID'
+    throw new HoldfastError('HF_SECRET_UNAVAILABLE', `${missing} is not set, though the other half of the key is`)
+  }
+  const key = { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY }
+  return AWS_SESSION_TOKEN ? { ...key, sessionToken: AWS_SESSION_TOKEN } : key
+}

@@ -1,0 +1,257 @@
+import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
+import type { Clock } from '../../../lib/clock.ts'
+import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
+import type { StoreFeatures } from '../features.ts'
+import { throwIfInterrupted } from '../interruption.ts'
+import { assertRange, rangeWithin, shortFile } from '../range.ts'
+import {
+  type ByteRange,
+  type CallOptions,
+  describeFile,
+  type FileRef,
+  type NamedFileKind,
+  type PutOptions,
+  type Storage,
+  type StorageProperties,
+  type StoredFile,
+} from '../storage.ts'
+import type { LockSettings } from '../store-settings.ts'
+import { readBody, type S3Body } from './s3-body.ts'
+import type { S3Client } from './s3-client.ts'
+import { isNameless, nameOf, type S3Call, statusOf } from './s3-error.ts'
+import { S3Keys } from './s3-keys.ts'
+import type { S3Options } from './s3-options.ts'
+import { type Upload, type UploadSettings, upload } from './s3-put.ts'
+
+export interface S3StorageSettings {
+  readonly client: S3Client
+  /** Within the bucket, without slashes at either end. */
+  readonly prefix: string
+  readonly options: S3Options
+  readonly lock?: LockSettings | undefined
+  readonly clock: Clock
+  /** Larger files go up in parts; 64 MiB by default. */
+  readonly wholeBytes?: number
+  /** Of at least 5 MiB; 16 MiB by default. */
+  readonly partBytes?: number
+}
+
+/** What a HEAD of a file tells. */
+export interface S3Head {
+  readonly sizeBytes: number
+  /** Undefined in a bucket that has no versions. */
+  readonly versionId: string | undefined
+  readonly storageClass: string | undefined
+  /** As the store writes it: `ongoing-request="true"`. */
+  readonly restore: string | undefined
+  readonly lockMode: string | undefined
+  readonly lockedUntilMs: number | undefined
+  readonly isHeld: boolean
+}
+
+const WHOLE_BYTES = 64 << 20
+const PART_BYTES = 16 << 20
+/** No file of a repository is larger; a store that says so is not believed. */
+const LARGEST_FILE_BYTES = 1 << 30
+
+/** A repository in a bucket. */
+export class S3Storage implements Storage {
+  readonly location: string
+  readonly properties: StorageProperties
+  readonly features: StoreFeatures = {}
+  readonly #client: S3Client
+  readonly #keys: S3Keys
+  readonly #settings: UploadSettings
+  #refusesConditions = false
+
+  constructor({ client, prefix, options, lock, clock, wholeBytes, partBytes }: S3StorageSettings) {
+    this.location = client.location
+    this.properties = { connections: options.connections, atomicReplace: true, createOnly: client.isCreateOnly }
+    this.#client = client
+    this.#keys = new S3Keys(prefix)
+    this.#settings = {
+      options,
+      lock,
+      clock,
+      wholeBytes: wholeBytes ?? WHOLE_BYTES,
+      partBytes: partBytes ?? PART_BYTES,
+    }
+  }
+
+  async create(options: CallOptions = {}): Promise<void> {
+    const { bucket: Bucket, region } = this.#client
+    const object = `the bucket ${JSON.stringify(Bucket)}`
+    const Prefix = this.#keys.root
+    try {
+      const look = { doing: 'look for', object, permission: 's3:ListBucket' }
+      await this.#client.call(look, options, (s3, request) => s3.listObjectsV2({ Bucket, Prefix, MaxKeys: 1 }, request))
+      return
+    } catch (error) {
+      // Who may use a bucket need not be allowed to look at it.
+      if (isHoldfastError(error, 'HF_STORAGE_DENIED') && error.context.error === 'AccessDenied') return
+      if (!isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) throw error
+    }
+    const call = { doing: 'make', object, permission: 's3:CreateBucket' }
+    await this.#client.call(call, options, (s3, request) =>
+      s3
+        .createBucket(
+          {
+            Bucket,
+            ...(region === 'us-east-1'
+              ? {}
+              : { CreateBucketConfiguration: { LocationConstraint: region as 'eu-west-1' } }),
+            ...(this.#settings.lock === undefined ? {} : { ObjectLockEnabledForBucket: true }),
+          },
+          request,
+        )
+        .catch((error: unknown) => {
+          if (nameOf(error) !== 'BucketAlreadyOwnedByYou') throw error
+        }),
+    )
+  }
+
+  async put(file: FileRef, content: Uint8Array, options: PutOptions = {}): Promise<void> {
+    const call = this.#call('write', file, 's3:PutObject')
+    const createOnly = options.replace !== true
+    if (createOnly && (this.#refusesConditions || !this.#client.isCreateOnly))
+      await this.#refuseExisting(file, call, options)
+    const key = this.#keys.of(file)
+    const isConditional = createOnly && !this.#refusesConditions
+    const whole: Upload = { key, file, content, createOnly: isConditional, call }
+    try {
+      await upload(this.#client, whole, this.#settings, options)
+    } catch (error) {
+      if (!isConditional || !isHoldfastError(error) || error.context.error !== 'NotImplemented') throw error
+      // A store that knows no create-only writes says so.
+      this.#refusesConditions = true
+      await this.#refuseExisting(file, call, options)
+      await upload(this.#client, { ...whole, createOnly: false }, this.#settings, options)
+    }
+  }
+
+  async get(file: FileRef, range?: ByteRange, options: CallOptions = {}): Promise<Uint8Array> {
+    if (range !== undefined) assertRange(file, range)
+    if (range?.length === 0) {
+      const { sizeBytes } = await this.stat(file, options)
+      rangeWithin(file, sizeBytes, range, this.location)
+      return new Uint8Array(0)
+    }
+    const call = this.#call('read', file, 's3:GetObject')
+    const output = await this.#open(file, range, call, options)
+    const { ContentLength = 0, ContentRange } = output
+    if (ContentLength > LARGEST_FILE_BYTES)
+      throw new HoldfastError('HF_STORAGE_CONTRACT', `${call.object} in ${this.location} claims ${ContentLength} bytes`)
+    let bytes: Uint8Array
+    try {
+      bytes = await readBody(output.Body as unknown as S3Body, ContentLength, options.signal)
+    } catch (error) {
+      throw this.#client.errorOf(error, call, options)
+    }
+    const whole = { offset: 0, length: ContentLength }
+    if (bytes.length < ContentLength) throw shortFile(call.object, bytes.length, whole, this.location, 'later')
+    if (range === undefined || (ContentRange !== undefined && bytes.length === range.length)) return bytes
+    const sizeBytes = Number(/\/([0-9]+)$/.exec(ContentRange ?? '')?.[1] ?? bytes.length)
+    const { offset, length } = rangeWithin(file, sizeBytes, range, this.location)
+    // The store took no notice of the range, or of its end.
+    if (ContentRange !== undefined) throw shortFile(call.object, bytes.length, range, this.location, 'later')
+    return bytes.slice(offset, offset + length)
+  }
+
+  async stat(file: FileRef, options: CallOptions = {}): Promise<{ readonly sizeBytes: number }> {
+    const { sizeBytes } = await this.head(file, options)
+    return { sizeBytes }
+  }
+
+  async *list(kind: NamedFileKind, options: CallOptions = {}): AsyncIterable<StoredFile> {
+    const { listObjectsV1 } = this.#settings.options
+    const call = { doing: 'list', object: `the files of kind ${kind}`, permission: 's3:ListBucket' }
+    const target = { Bucket: this.#client.bucket, Prefix: this.#keys.folder(kind) }
+    for (let after: string | undefined; ; ) {
+      const page = await this.#client.call(call, options, async (s3, request) => {
+        if (listObjectsV1) return s3.listObjects({ ...target, ...(after ? { Marker: after } : {}) }, request)
+        return s3.listObjectsV2({ ...target, ...(after ? { StartAfter: after } : {}) }, request)
+      })
+      for (const { Key, Size = 0 } of page.Contents ?? []) {
+        throwIfInterrupted(options.signal)
+        const name = this.#keys.nameOf(kind, Key)
+        if (name !== undefined) yield { name, sizeBytes: Size }
+      }
+      const last = page.Contents?.at(-1)?.Key
+      if (!page.IsTruncated || last === undefined || last === after) return
+      after = last
+    }
+  }
+
+  async delete(file: FileRef, options: CallOptions = {}): Promise<void> {
+    await this.head(file, options)
+    const call = this.#call('delete', file, 's3:DeleteObject')
+    const target = { Bucket: this.#client.bucket, Key: this.#keys.of(file) }
+    await this.#client.call(call, options, (s3, request) => s3.deleteObject(target, request))
+  }
+
+  async close(): Promise<void> {
+    this.#client.close()
+  }
+
+  async head(file: FileRef, options: CallOptions): Promise<S3Head> {
+    const call = this.#call('look at', file, 's3:GetObject')
+    const target = { Bucket: this.#client.bucket, Key: this.#keys.of(file) }
+    const output = await this.#client.call(call, options, async (s3, request) => {
+      try {
+        return await s3.headObject(target, request)
+      } catch (error) {
+        // Asking for a byte has an answer that says why.
+        if (isNameless(error))
+          await s3
+            .getObject({ ...target, Range: 'bytes=0-0' }, request)
+            .then(({ Body }) => (Body as { destroy?(): void }).destroy?.())
+        throw error
+      }
+    })
+    return {
+      sizeBytes: output.ContentLength ?? 0,
+      versionId: output.VersionId === 'null' ? undefined : output.VersionId,
+      storageClass: output.StorageClass,
+      restore: output.Restore,
+      lockMode: output.ObjectLockMode,
+      lockedUntilMs: output.ObjectLockRetainUntilDate?.getTime(),
+      isHeld: output.ObjectLockLegalHoldStatus === 'ON',
+    }
+  }
+
+  async #open(
+    file: FileRef,
+    range: ByteRange | undefined,
+    call: S3Call,
+    options: CallOptions,
+  ): Promise<GetObjectCommandOutput> {
+    const Range = range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }
+    const target = { Bucket: this.#client.bucket, Key: this.#keys.of(file), ...Range }
+    return this.#client.call(call, options, async (s3, request) => {
+      try {
+        return await s3.getObject(target, request)
+      } catch (error) {
+        if (range === undefined || (statusOf(error) !== 416 && nameOf(error) !== 'InvalidRange')) throw error
+        const { sizeBytes } = await this.stat(file, options)
+        throw shortFile(describeFile(file), sizeBytes, range, this.location)
+      }
+    })
+  }
+
+  async #refuseExisting(file: FileRef, call: S3Call, options: CallOptions): Promise<void> {
+    try {
+      await this.head(file, options)
+    } catch (error) {
+      if (isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) return
+      throw error
+    }
+    throw new HoldfastError(
+      'HF_STORAGE_EXISTS',
+      `cannot ${call.doing} ${call.object} in ${this.location}: it exists already`,
+    )
+  }
+
+  #call(doing: string, file: FileRef, permission: string): S3Call {
+    return { doing, object: describeFile(file), permission }
+  }
+}
