@@ -26,6 +26,7 @@ describe.skipIf(lacks('redis-server'))('a server that takes a file as from its m
     for (let i = 0; i < 40; i++) await source.command('SET', `key:${i}`, noise(i, 100_000))
     const file = await saved(source)
     return {
+      connection: { address: { host: '127.0.0.1', port: target.port } },
       open: (signal) => RedisClient.connect({ address: { host: '127.0.0.1', port: target.port }, signal }),
       bytes: file.length,
       rdb: async function* () {

@@ -4,15 +4,18 @@ import { equalBytes, toHex, utf8 } from '../../../lib/bytes.ts'
 import { monotonicMilliseconds, systemClock } from '../../../lib/clock.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { randomBytes } from '../../../lib/random.ts'
-import type { RedisClient } from '../client.ts'
+import type { RedisClient, RedisConnection } from '../client.ts'
 import { type Reply, readReply } from '../resp.ts'
 import { parseInfo } from '../server.ts'
 import { SocketReader } from '../socket-reader.ts'
+import { watchReplication } from './replication-watchdog.ts'
 import type { TargetServer } from './target.ts'
 
 /** What a server gets that is told to replicate us. */
 export interface Feed {
   readonly open: TargetServer
+  /** How another process connects to it if this one is killed. */
+  readonly connection: Omit<RedisConnection, 'signal'>
   readonly rdb: () => AsyncIterable<Uint8Array>
   readonly bytes: number
   readonly onBytes: (bytes: number) => void
@@ -32,7 +35,8 @@ const LOOPBACK = '127.0.0.1'
  * Gives a server an RDB file as its master would, and lets it go (replication.c of Redis 7.0: syncWithMaster, readSyncBulkPayload). The
  * server replaces all of its data when the file has come whole; until then it keeps what it has.
  *
- * For that time it gets a password of ours for masters (`masterauth`), so that nobody else is given the data.
+ * For that time it gets a password of ours for masters (`masterauth`), so that nobody else is given the data. A process of its own sees to it
+ * that both end, should this one be killed.
  *
  * @returns `unreachable` when the server has not connected to us; it is then as it was
  * @throws HoldfastError HF_RESTORE_FAILED, HF_INTERRUPTED
@@ -44,9 +48,16 @@ export async function feedAsMaster(feed: Feed): Promise<'fed' | 'unreachable'> {
   const token = toHex(randomBytes(24))
   const before = await settingOf(client, 'masterauth')
   await using master = await Master.listen(client.addresses?.local ?? LOOPBACK, token, feed)
-  await client.command('CONFIG', 'SET', 'masterauth', token)
+  const { host, port } = master
+  const watchdog = await watchReplication({
+    connection: feed.connection,
+    master: { host, port },
+    token,
+    masterauth: before,
+  })
   try {
-    await client.command('REPLICAOF', master.host, String(master.port))
+    await client.command('CONFIG', 'SET', 'masterauth', token)
+    await client.command('REPLICAOF', host, String(port))
     const deadline = monotonicMilliseconds() + patienceMs
     for (;;) {
       throwIfInterrupted(signal)
@@ -56,7 +67,11 @@ export async function feedAsMaster(feed: Feed): Promise<'fed' | 'unreachable'> {
       await systemClock.sleep(POLL_MS)
     }
   } finally {
-    await letGo(client, open, before)
+    await letGo(client, open, before).catch((error) => {
+      watchdog.release()
+      throw error
+    })
+    await watchdog.dismiss()
   }
 }
 
@@ -88,7 +103,7 @@ async function letGo(client: RedisClient, open: TargetServer, masterauth: string
         `${client.server} is not a master again: ${(cause as Error).message}`,
         {
           cause,
-          hint: 'once it is up: REPLICAOF NO ONE, and CONFIG SET masterauth to what it was',
+          hint: 'a process of ours does it once the server answers; if it does not: REPLICAOF NO ONE, and CONFIG SET masterauth to what it was',
         },
       )
     }

@@ -45,7 +45,7 @@ export async function planRestore(
     const found = await survey(snapshot, selection, signal, { bySlot: true })
     return await planCluster({ ...common, survey: found, target: server }, signal)
   }
-  return await planServer({ ...common, survey: await look(), open: server.open }, signal)
+  return await planServer({ ...common, survey: await look(), target: server }, signal)
 }
 
 async function isInCluster({ open }: Target, signal: AbortSignal | undefined): Promise<boolean> {

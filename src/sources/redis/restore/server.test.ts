@@ -137,7 +137,7 @@ describe.skipIf(lacks('redis-server'))('a restore into a running server', () => 
   test('writes key by key where the server cannot connect to this machine, or may not replicate', async () => {
     const target = await started()
     await target.command('SET', 'old', 'data')
-    const { open } = await targetServer(
+    const into = await targetServer(
       target.url,
       { target: { kind: 'socket', path: '/nowhere' }, user: undefined, password: undefined, tls: undefined },
       redisServices,
@@ -145,7 +145,14 @@ describe.skipIf(lacks('redis-server'))('a restore into a running server', () => 
     const opened = await openSnapshot(repository, snapshot)
     const selection = selectionOf({ include: [], exclude: [], rename: [] })
     const found = await survey(opened, selection)
-    const common = { source: 'session', snapshot: opened, selection, survey: found, open, clock: redisServices.clock }
+    const common = {
+      source: 'session',
+      snapshot: opened,
+      selection,
+      survey: found,
+      target: into,
+      clock: redisServices.clock,
+    }
     const impatient = await planServer({ ...common, overwrite: true, patienceMs: -1 })
     const notes = restoreNotes()
     expect(await impatient.execute(notes)).toMatchObject({ errors: 0, facts: { way: 'key by key', keys: '50' } })

@@ -16,7 +16,7 @@ import { KeyTarget } from './key-target.ts'
 import { writeKeys } from './key-writer.ts'
 import { feedAsMaster, PATIENCE_MS } from './master-feed.ts'
 import { keepSafetyCopy, safetyCopyPath, transferred } from './safety-copy.ts'
-import type { TargetServer } from './target.ts'
+import type { Target } from './target.ts'
 import { contentOf, inspectTarget, type TargetState } from './target-state.ts'
 import { verifyServer } from './verify-server.ts'
 
@@ -27,7 +27,7 @@ export interface ServerRestore {
   readonly snapshot: RedisSnapshot
   readonly selection: Selection
   readonly survey: Survey
-  readonly open: TargetServer
+  readonly target: Pick<Target, 'open' | 'connection'>
   readonly overwrite: boolean
   readonly clock: Clock
   /** How long the target has to connect to us. */
@@ -51,7 +51,8 @@ const MAX_NAMED = 20
  * everything has come; a part of it, or where that cannot be, key by key.
  */
 export async function planServer(restore: ServerRestore, signal?: AbortSignal): Promise<PlannedRestore> {
-  const { snapshot, selection, survey, open, overwrite, source, clock } = restore
+  const { snapshot, selection, survey, target, overwrite, source, clock } = restore
+  const { open } = target
   using client = await open(signal)
   const state = await inspectTarget(client, survey, { isWhole: !selection.isPartial })
   const existing = selection.isPartial
@@ -151,11 +152,11 @@ function* afterwards(
 
 /** The server must be the one that was planned with, and still as empty. */
 async function requireUnchanged(
-  { open, survey, selection }: ServerRestore,
+  { target, survey, selection }: ServerRestore,
   state: TargetState,
   { isWhole }: Ways,
 ): Promise<void> {
-  using client = await open()
+  using client = await target.open()
   const now = await inspectTarget(client, survey, { isWhole: !selection.isPartial })
   const changed =
     now.facts.runId !== state.facts.runId
@@ -195,7 +196,8 @@ class Execution {
   }
 
   async run(): Promise<SourceRestoreResult> {
-    const { snapshot, selection, survey, open } = this.#restore
+    const { snapshot, selection, survey, target } = this.#restore
+    const { open } = target
     const { isWhole, safetyCopy, steps } = this.#ways
     const remaining = [...steps]
     const step = (): void => this.#observer.onStep(remaining.shift()!)
@@ -242,10 +244,10 @@ class Execution {
   }
 
   async #feed(): Promise<'fed' | 'unreachable'> {
-    const { snapshot, open, patienceMs } = this.#restore
+    const { snapshot, target, patienceMs } = this.#restore
     const totalBytes = snapshot.bytes
     const outcome = await feedAsMaster({
-      open,
+      ...target,
       rdb: () => snapshot.rdb(this.#signal),
       bytes: totalBytes,
       onBytes: (bytes) => this.#observer.onProgress({ bytes, totalBytes }),
@@ -258,8 +260,8 @@ class Execution {
   }
 
   async #writeKeys(): Promise<void> {
-    const { snapshot, selection, survey, open, overwrite } = this.#restore
-    using client = await open(this.#signal)
+    const { snapshot, selection, survey, overwrite } = this.#restore
+    using client = await this.#restore.target.open(this.#signal)
     if (!selection.isPartial && overwrite && this.#state.keys + this.#state.libraries > 0) {
       await client.command('FLUSHALL')
       if (this.#state.libraries > 0) await client.command('FUNCTION', 'FLUSH')

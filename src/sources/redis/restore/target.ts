@@ -10,6 +10,7 @@ export type TargetServer = (signal?: AbortSignal) => Promise<RedisClient>
 /** A server that was named, and whatever other nodes its cluster has. */
 export interface Target {
   readonly open: TargetServer
+  readonly connection: Omit<RedisConnection, 'signal'>
   /** Connects to another node with the same login. */
   readonly openAt: (address: { readonly host: string; readonly port: number }) => TargetServer
 }
@@ -56,6 +57,7 @@ export async function targetServer(url: string, source: RedisSettings, services:
     tls: tls === undefined ? undefined : await readTls(source.tls ?? tls),
   }
   return {
+    connection,
     open: (signal) => RedisClient.connect({ ...connection, signal }),
     openAt: (address) => (signal) => RedisClient.connect({ ...connection, address, signal }),
   }
