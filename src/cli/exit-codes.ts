@@ -36,6 +36,7 @@ export const exitCodes: readonly ExitCode[] = [
       'A key that the password of the repository is sealed for cannot be used: denied, disabled, unreachable or lost.',
     families: both,
   },
+  { code: 14, meaning: 'A key is older than it may become.', families: both },
   { code: 130, meaning: 'Interrupted by a signal; locks were released.', families: both },
   { code: 141, meaning: 'Whoever read the output stopped reading (a closed pipe).', families: both },
 ]
@@ -48,6 +49,7 @@ const byError: Readonly<Partial<Record<ErrorCode, number>>> = {
   HF_KEY_WRONG_PASSWORD: 12,
   HF_KEY_UNAVAILABLE: 13,
   HF_KEY_MISMATCH: 13,
+  HF_KEY_OLD: 14,
   HF_INTERRUPTED: 130,
   HF_OUTPUT_CLOSED: 141,
 }

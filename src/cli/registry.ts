@@ -102,6 +102,11 @@ export const registry: Registry = {
       load: async () => (await import('./commands/key-add.ts')).keyAddCommand,
     },
     {
+      name: 'key doctor',
+      describe: async () => (await import('./descriptions/key-doctor.ts')).keyDoctorDescription,
+      load: async () => (await import('./commands/key-doctor.ts')).keyDoctorCommand,
+    },
+    {
       name: 'key list',
       describe: async () => (await import('./descriptions/key-list.ts')).keyListDescription,
       load: async () => (await import('./commands/key-list.ts')).keyListCommand,
@@ -115,6 +120,11 @@ export const registry: Registry = {
       name: 'key remove',
       describe: async () => (await import('./descriptions/key-remove.ts')).keyRemoveDescription,
       load: async () => (await import('./commands/key-remove.ts')).keyRemoveCommand,
+    },
+    {
+      name: 'key rotate',
+      describe: async () => (await import('./descriptions/key-rotate.ts')).keyRotateDescription,
+      load: async () => (await import('./commands/key-rotate.ts')).keyRotateCommand,
     },
     {
       name: 'list',
@@ -194,7 +204,7 @@ export const registry: Registry = {
     },
   ],
   folders: [
-    { name: 'key', summary: 'Manage the passwords of the repository' },
+    { name: 'key', summary: 'Manage what opens the repository' },
     { name: 'repair', summary: 'Put damaged repositories in order' },
   ],
   refused: {

@@ -1,9 +1,9 @@
+import { ageInDays } from '../engine/keys/key-age.ts'
 import type { PasswordKey } from '../engine/keys/password-key.ts'
 import type { KeyEnvelope } from '../engine/repository/key-envelope.ts'
 import { openRepository, type Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
 import type { Storage } from '../engine/storage/storage.ts'
 import { HoldfastError, isHoldfastError } from '../lib/errors.ts'
-import type { Timestamp } from '../lib/go-time.ts'
 import { type Id, shortId } from '../lib/id.ts'
 import type { ConfiguredKeys, ResolvedAccess } from './access.ts'
 import type { CommandContext } from './context.ts'
@@ -62,10 +62,6 @@ function requireSameRepository(
     hint: 'somebody may have put it there; remove it, and bring back the key file of this repository from a copy',
   })
 }
-
-/** Whole days since `created`. */
-export const ageInDays = (created: Timestamp, nowNanoseconds: bigint): number =>
-  Math.floor((Number(nowNanoseconds / 1_000_000_000n) - created.seconds) / 86_400)
 
 /** The password of a repository that is about to be made, and how it is sealed for its keys; a new one unless `password` is to be it. */
 export async function firstSealedPassword(

@@ -89,6 +89,11 @@ export const errorCodes = {
     meaning: 'A key that the password of the repository is sealed for cannot be used: denied, disabled, unreachable or missing.',
     retry: 'after-fix',
   },
+  HF_KEY_OLD: { meaning: 'A key is older than it may become before it is rotated.', retry: 'after-fix' },
+  HF_KIT_INVALID: {
+    meaning: 'Pages of a recovery kit are damaged, changed, too few, or of different kits.',
+    retry: 'after-fix',
+  },
   HF_KEY_MISMATCH: {
     meaning: 'A sealed password was sealed for another key or another repository, or is damaged.',
     retry: 'after-fix',

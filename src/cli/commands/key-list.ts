@@ -20,26 +20,27 @@ export const keyListCommand: Command<NoOptions> = {
           output.warn(`key ${shortId(id)} cannot be read: ${error.message}`)
         },
       })
-      const rows = keys.map(({ id, isCurrent, username, hostname, created, sealedFor }) => ({
+      const rows = keys.map(({ id, isCurrent, username, hostname, created, sealedFor, kit }) => ({
         current: isCurrent,
         id,
         userName: username,
         hostName: hostname,
         created: formatLocalTime(created),
         ...(sealedFor.length === 0 ? {} : { sealedFor }),
+        ...(kit === undefined ? {} : { kit }),
       }))
-      const isAnySealed = rows.some(({ sealedFor }) => sealedFor !== undefined)
+      const isAnySealed = rows.some(({ sealedFor, kit }) => (sealedFor ?? kit) !== undefined)
       if (output.json) output.message(rows)
       else
         output.result(
           renderTable({
             headers: [' ID', 'User', 'Host', 'Created', ...(isAnySealed ? ['Sealed for'] : [])],
-            rows: rows.map(({ current, id, userName, hostName, created, sealedFor }) => [
+            rows: rows.map(({ current, id, userName, hostName, created, sealedFor, kit }) => [
               `${current ? '*' : ' '}${shortId(id)}`,
               userName,
               hostName,
               created,
-              ...(isAnySealed ? [sealedFor?.join(', ') ?? ''] : []),
+              ...(isAnySealed ? [kit === undefined ? (sealedFor?.join(', ') ?? '') : `kit ${kit}`] : []),
             ]),
           }),
         )

@@ -1,9 +1,10 @@
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { parseTime, type Timestamp, zeroTime } from '../../lib/go-time.ts'
-import type { Id } from '../../lib/id.ts'
+import { type Id, shortId } from '../../lib/id.ts'
 import { type KeyEnvelope, parseEnvelope } from '../repository/key-envelope.ts'
 import { loadKeyFile } from '../repository/key-management.ts'
 import type { Storage } from '../storage/storage.ts'
+import { keyMismatch } from './key-failure.ts'
 import type { PasswordKey } from './password-key.ts'
 
 /** A key file whose password is sealed within it. */
@@ -54,7 +55,7 @@ export interface Opened<T> {
 
 /**
  * Opens a repository by the first of `keys` that can. `open` is called with an unsealed password and the key file it is for; when it fails
- * with HF_KEY_WRONG_PASSWORD, which a foreign or tampered key file leads to, the next one is tried.
+ * with HF_KEY_WRONG_PASSWORD or HF_CRYPTO_AUTH, which a foreign or tampered key file leads to, the next one is tried.
  *
  * @throws HoldfastError HF_KEY_UNAVAILABLE naming why each of the keys failed; what `open` throws
  */
@@ -78,7 +79,10 @@ export async function openBySealed<T>(
     }
     failures.push({ key, error: last ?? nothingSealed(key) })
   }
-  throw noneOpens(failures, files.length > 0)
+  throw noneOpens(
+    failures,
+    files.some(({ envelope }) => envelope.wrapped.length > 0),
+  )
 }
 
 type Tried<T> = { readonly result: T; readonly password: string } | { readonly error: HoldfastError | undefined }
@@ -96,7 +100,12 @@ async function tryFile<T>(
       const password = await key.open(sealed, { repository: envelope.repository, signal })
       return { password, result: await open(password, id) }
     } catch (failure) {
-      if (!isHoldfastError(failure, 'HF_KEY_UNAVAILABLE', 'HF_KEY_MISMATCH', 'HF_KEY_WRONG_PASSWORD')) throw failure
+      if (isHoldfastError(failure, 'HF_CRYPTO_AUTH', 'HF_KEY_WRONG_PASSWORD')) {
+        // A key file of another repository, put there by mistake or on purpose, must not keep ours from being tried.
+        error = keyMismatch(key.title, `key file ${shortId(id)}, which it opens, is not of this repository`, failure)
+        continue
+      }
+      if (!isHoldfastError(failure, 'HF_KEY_UNAVAILABLE', 'HF_KEY_MISMATCH')) throw failure
       error = failure
       if (failure.code === 'HF_KEY_UNAVAILABLE') break
     }

@@ -13,6 +13,8 @@ export interface KeyEnvelope {
   readonly wrapped: readonly WrappedPassword[]
   /** The key file that a rotation put this one in the place of. */
   readonly replaces?: Id | undefined
+  /** The recovery kit whose password opens this key file; then nothing is sealed here. */
+  readonly kit?: string | undefined
 }
 
 /** The password of a key file, sealed for one key. */
@@ -25,15 +27,23 @@ export interface WrappedPassword {
 }
 
 const VERSION = 1
+/** What recovery kits are called. */
+export const KIT_ID: RegExp = /^[0-9a-f]{16}$/
 const MAX_WRAPPED = 32
 const MAX_NAME_CHARACTERS = 16_384
 const MAX_CIPHERTEXT_BYTES = 64 * 1024
 
 /** As it stands in the JSON of a key file. */
-export const envelopeJson = ({ repository, wrapped, replaces }: KeyEnvelope): Readonly<Record<string, unknown>> => ({
+export const envelopeJson = ({
+  repository,
+  wrapped,
+  replaces,
+  kit,
+}: KeyEnvelope): Readonly<Record<string, unknown>> => ({
   version: VERSION,
   repository,
   ...(replaces === undefined ? {} : { replaces }),
+  ...(kit === undefined ? {} : { kit }),
   wrapped: wrapped.map(({ type, key, ciphertext }) => ({
     type,
     key,
@@ -53,12 +63,13 @@ export function parseEnvelope(field: unknown, id: Id): KeyEnvelope | undefined {
     })
   if (!isRecord(field)) throw invalid('is not an object')
   if (field.version !== VERSION) throw invalid(`has the unknown version ${String(field.version).slice(0, 20)}`)
-  const { repository, replaces, wrapped } = field
+  const { repository, replaces, kit, wrapped } = field
   if (typeof repository !== 'string' || !isId(repository)) throw invalid('names no repository')
   if (replaces !== undefined && (typeof replaces !== 'string' || !isId(replaces))) throw invalid('replaces no key file')
+  if (kit !== undefined && (typeof kit !== 'string' || !KIT_ID.test(kit))) throw invalid('is of no recovery kit')
   if (!Array.isArray(wrapped) || wrapped.length > MAX_WRAPPED)
     throw invalid(`is not a list of at most ${MAX_WRAPPED} entries`)
-  return { repository, replaces, wrapped: wrapped.map((entry) => parseWrapped(entry, invalid)) }
+  return { repository, replaces, kit, wrapped: wrapped.map((entry) => parseWrapped(entry, invalid)) }
 }
 
 function parseWrapped(entry: unknown, invalid: (why: string) => HoldfastError): WrappedPassword {

@@ -17,6 +17,8 @@ export interface KeyInfo {
   readonly created: Timestamp
   /** Sorts of keys that its password is sealed for, such as `kms`; empty when only the password itself opens it. */
   readonly sealedFor: readonly string[]
+  /** The recovery kit that it belongs to. */
+  readonly kit: string | undefined
 }
 
 /**
@@ -33,13 +35,15 @@ export async function listKeys(
   await forEachParallel(ids, repository.storage.properties.connections, async (id) => {
     try {
       const { username, hostname, created, extension } = await loadKeyFile(repository.storage, id, signal)
+      const envelope = parseEnvelope(extension, id)
       keys.push({
         id,
         isCurrent: id === repository.keyId,
         username,
         hostname,
         created: parseTime(created) ?? zeroTime,
-        sealedFor: [...new Set(parseEnvelope(extension, id)?.wrapped.map(({ type }) => type))],
+        sealedFor: [...new Set(envelope?.wrapped.map(({ type }) => type))],
+        kit: envelope?.kit,
       })
     } catch (error) {
       // Removed by somebody since it was listed.

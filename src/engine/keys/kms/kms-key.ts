@@ -19,7 +19,7 @@ export interface KmsKeyOptions {
 export const KMS_CONTEXT_NAME = 'holdfast:repository'
 
 const CONNECT_TIMEOUT_MS = 3000
-const REQUEST_TIMEOUT_MS = 5000
+const REQUEST_TIMEOUT_MS = 4000
 /** A passing fault gets a second try; more would keep the next key waiting. */
 const TRIES = 2
 
@@ -120,7 +120,12 @@ async function connect(
   requireSafeEndpoint(endpoint)
   const settings: KMSClientConfig = {
     maxAttempts: TRIES,
-    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      // Else it only prints a warning, to our standard error.
+      throwOnRequestTimeout: true,
+    },
     ...(region === undefined ? {} : { region }),
     ...(endpoint ? { endpoint } : {}),
     // Else the client looks in its own places: profiles, the service of the machine, web identities.
