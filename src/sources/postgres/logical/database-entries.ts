@@ -15,14 +15,22 @@ export const encodingArguments = ({ encoding }: Pick<DatabaseRecord, 'encoding'>
 /** A tablespace of another server would be none here. */
 const TABLESPACE = / TABLESPACE = (?:"(?:[^"]|"")*"|[\w$\x80-\xff]+)/
 
-/** Makes a database with the encoding, locale and provider of the one that was dumped. As bytes. */
+/** The only one before this version, which does not know the word; `pg_dump` of a newer one writes it all the same. */
+const LOCALE_PROVIDER = / LOCALE_PROVIDER = libc/
+const FIRST_WITH_PROVIDERS = 15
+
+/** Makes a database with the encoding, locale and provider of the one that was dumped, on a server of a major version. As bytes. */
 export function createStatement(
   name: string,
   record: Pick<DatabaseRecord, 'encoding' | 'collate' | 'ctype'>,
   toc: Toc | undefined,
+  majorVersion: number,
 ): Buffer {
-  const dumped = toc?.entries.find(({ kind }) => kind === 'DATABASE')?.definition
-  if (dumped !== undefined) return asBytes(renameDatabase(dumped.replace(TABLESPACE, ''), textToByteString(name)))
+  const dumped = toc?.entries.find(({ kind }) => kind === 'DATABASE')?.definition?.replace(TABLESPACE, '')
+  if (dumped !== undefined) {
+    const known = majorVersion < FIRST_WITH_PROVIDERS ? dumped.replace(LOCALE_PROVIDER, '') : dumped
+    return asBytes(renameDatabase(known, textToByteString(name)))
+  }
   const { encoding, collate, ctype } = record
   return Buffer.from(
     `CREATE DATABASE ${quoted(name)} TEMPLATE template0 ENCODING ${literal(encoding)} LC_COLLATE ${literal(collate)} LC_CTYPE ${literal(ctype)}`,

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { type PostgresServer, startPostgres } from '../../../../test/support/servers/postgres.ts'
 import { everything, everythingExtended } from '../../../../test/support/servers/postgres-everything.ts'
@@ -122,10 +122,14 @@ describe.each<PostgresVersion>([15, 18])('the proof of a logical snapshot of Pos
   let made: Made
   beforeAll(async () => {
     if (lacks(needs)) return
+    vi.stubEnv('HOLDFAST_POSTGRES_BIN', completePrograms(version)!)
     server = await startPostgres({ version, programs: completePrograms(version)! })
     made = await backUp(await fill(server, 'shop', [...(version === 15 ? everythingExtended : everything), ...big]))
   })
-  afterAll(() => server?.stop())
+  afterAll(async () => {
+    vi.unstubAllEnvs()
+    await server?.stop()
+  })
 
   test.skipIf(lacks(needs))('passes at each level for one of everything, and answers what its owner asks', async () => {
     const structure = await structureOf(made)

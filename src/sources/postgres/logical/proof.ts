@@ -162,7 +162,7 @@ async function restoreAll(
       continue
     }
     if (facts.databases.has(record.name)) await admin.rows(`DROP DATABASE ${quoted(record.name)}`)
-    const locale = await makeDatabase(admin, record, toc)
+    const locale = await makeDatabase(admin, record, toc, facts.majorVersion)
     const passed = await checks.check(name, async () => {
       const { tables, rows, bytes } = await restoreDatabase({
         content: snapshot,
@@ -206,13 +206,18 @@ async function tocOf(
 }
 
 /** A database with the locale of the one that was dumped or, where this machine does not have it, with none. @returns what to say of it */
-async function makeDatabase(admin: CopySession, record: DatabaseRecord, toc: Toc | undefined): Promise<string> {
+async function makeDatabase(
+  admin: CopySession,
+  record: DatabaseRecord,
+  toc: Toc | undefined,
+  majorVersion: number,
+): Promise<string> {
   try {
-    await admin.rows(createStatement(record.name, record, toc))
+    await admin.rows(createStatement(record.name, record, toc, majorVersion))
     return ''
   } catch (error) {
     if (!isHoldfastError(error)) throw error
-    await admin.rows(createStatement(record.name, { ...record, collate: 'C', ctype: 'C' }, undefined))
+    await admin.rows(createStatement(record.name, { ...record, collate: 'C', ctype: 'C' }, undefined, majorVersion))
     return `; sorted by code points, since this machine lacks the locale ${record.collate}`
   }
 }

@@ -120,7 +120,7 @@ export class ServerRestore {
     const making = nameMeanwhile(target)
     await using session = await openTarget(this.#target, this.#signal)
     await session.rows(`DROP DATABASE IF EXISTS ${quoted(making)}`)
-    await session.rows(createStatement(making, record, database.toc))
+    await session.rows(createStatement(making, record, database.toc, this.#planned.facts.majorVersion))
     let restored: RestoredDatabase
     try {
       restored = await this.#fill(database, making)
