@@ -189,7 +189,7 @@ class ClusterRestore {
     const { progress } = await executeRestore(
       this.#cluster.job.repository,
       plan,
-      { observer, signal: this.#signal },
+      { observer, signal: this.#signal, willSync: this.#durable },
       this.#threads,
     )
     this.#files = before.files + progress.files
