@@ -1,10 +1,32 @@
 import { hash } from 'node:crypto'
 import { equalBytes } from '../../lib/bytes.ts'
 import { type ErrorCode, HoldfastError, isHoldfastError } from '../../lib/errors.ts'
+import { isId } from '../../lib/id.ts'
+import { forEachParallel } from '../../lib/parallel.ts'
 import { randomBytes } from '../../lib/random.ts'
+import { fileKey } from './file-key.ts'
 import { describeFile, type FileRef, type NamedFileKind, type Storage } from './storage.ts'
 
 /** What the checks of `contract.ts` are made of: files with right names, and expectations that throw HF_STORAGE_CONTRACT. */
+
+/** How much work the checks make; smaller numbers save requests on a store that charges for them. */
+export interface CheckSizes {
+  readonly listedFiles: number
+  readonly largeFileBytes: number
+}
+
+/**
+ * One promise of the contract in `storage.ts`. `run` needs an empty, created storage and leaves it empty; it throws HF_STORAGE_CONTRACT when the
+ * promise is broken. All files it writes have the names that their contents give them, as some stores insist.
+ */
+export interface StorageCheck {
+  readonly name: string
+  run(storage: Storage, sizes?: CheckSizes): Promise<void>
+}
+
+export const FULL_SIZES: CheckSizes = { listedFiles: 5000, largeFileBytes: 20 << 20 }
+export const KINDS: readonly NamedFileKind[] = ['data', 'index', 'key', 'lock', 'snapshot']
+export const config: FileRef = { kind: 'config' }
 
 export type NamedFile = Extract<FileRef, { kind: NamedFileKind }>
 
@@ -52,4 +74,42 @@ export async function expectError(code: ErrorCode, what: string, call: () => Pro
     return expectCode(error, code, what)
   }
   fail(`${what} succeeded instead of ending with ${code}`)
+}
+
+type Body = (storage: Storage, sizes: CheckSizes) => Promise<void>
+
+/** A check that removes afterwards what its body has put. */
+export function check(name: string, body: Body): StorageCheck {
+  const run = async (storage: Storage, sizes: CheckSizes = FULL_SIZES): Promise<void> => {
+    const written = new Map<string, FileRef>()
+    const watched: Storage = {
+      location: storage.location,
+      properties: storage.properties,
+      features: storage.features,
+      create: (options) => storage.create(options),
+      put: (file, content, options) => {
+        if (file.kind === 'config' || isId(file.name)) written.set(fileKey(file), file)
+        return storage.put(file, content, options)
+      },
+      get: (file, range, options) => storage.get(file, range, options),
+      stat: (file, options) => storage.stat(file, options),
+      list: (kind, options) => storage.list(kind, options),
+      delete: (file, options) => storage.delete(file, options),
+      close: () => storage.close(),
+    }
+    try {
+      await body(watched, sizes)
+    } finally {
+      await forEachParallel(written.values(), storage.properties.connections, (file) => removeIfThere(storage, file))
+    }
+  }
+  return { name, run }
+}
+
+async function removeIfThere(storage: Storage, file: FileRef): Promise<void> {
+  try {
+    await storage.delete(file)
+  } catch (error) {
+    if (!isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) throw error
+  }
 }

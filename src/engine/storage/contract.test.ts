@@ -239,6 +239,108 @@ const broken: Readonly<Record<string, readonly [notices: string, (inner: Storage
         inner.put(file, content.buffer instanceof ArrayBuffer ? content : new Uint8Array(content.length), options),
     }),
   ],
+  'mixes the blocks of several writers': [
+    'writers of one large file',
+    (inner) => {
+      let writers = 0
+      return {
+        put: async (file, content, options) => {
+          writers += 1
+          await new Promise((resolve) => setTimeout(resolve, 5))
+          const mixed = writers > 1 ? content.with(content.length >> 1, 7) : content
+          writers -= 1
+          await inner.put(file, mixed, options)
+        },
+      }
+    },
+  ],
+  'gives all readers the part of one': [
+    'parts of a large file',
+    (inner) => {
+      let current: Promise<Uint8Array> | undefined
+      return {
+        get: (file, range, options) => {
+          current ??= inner.get(file, range, options).finally(() => {
+            current = undefined
+          })
+          return current
+        },
+      }
+    },
+  ],
+  'loses its place in a listing when something is written': [
+    'a listing has what is there all the time',
+    (inner) => {
+      let changes = 0
+      return {
+        put: (file, content, options) => {
+          changes += 1
+          return inner.put(file, content, options)
+        },
+        async *list(kind, options) {
+          const before = changes
+          for await (const file of inner.list(kind, options)) {
+            await new Promise((resolve) => setTimeout(resolve, 1))
+            if (changes === before) yield file
+          }
+        },
+      }
+    },
+  ],
+  'keeps the name of a cancelled put': [
+    'a name whose put was cancelled',
+    (inner) => {
+      const taken = new Set<string>()
+      return {
+        put: async (file, content, options) => {
+          if (file.kind === 'config') return inner.put(file, content, options)
+          if (taken.has(file.name)) throw new HoldfastError('HF_STORAGE_EXISTS', 'an upload is under way')
+          taken.add(file.name)
+          if (options?.signal) await new Promise((resolve) => setTimeout(resolve, 30))
+          await inner.put(file, content, options)
+          taken.delete(file.name)
+        },
+      }
+    },
+  ],
+  'goes wherever a name leads': [
+    'names that no file can have',
+    (inner) => ({
+      stat: (file, options) =>
+        file.kind !== 'config' && file.name.includes('/')
+          ? Promise.resolve({ sizeBytes: 5 })
+          : inner.stat(file, options),
+    }),
+  ],
+  'lists nothing by class': [
+    'files have a storage class',
+    (inner) => ({
+      features: {
+        classes: {
+          async *list() {},
+          state: async (file) => {
+            await inner.stat(file)
+            return 'readable'
+          },
+          requestRestore: async () => undefined,
+        },
+      },
+    }),
+  ],
+  'has less than no space': ['free space', () => ({ features: { freeBytes: async () => -1 } })],
+  'takes what is there for deleted': [
+    'what is there has not been deleted',
+    (inner) => ({
+      features: {
+        versions: {
+          async *listDeleted(kind) {
+            for await (const file of inner.list(kind)) yield { ...file, deletedMs: undefined }
+          },
+          undelete: async () => undefined,
+        },
+      },
+    }),
+  ],
   'mixes up calls at the same time': [
     'many calls at the same time',
     (inner) => {

@@ -3,39 +3,30 @@ import { monotonicMilliseconds } from '../../lib/clock.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { forEachParallel } from '../../lib/parallel.ts'
 import { randomBytes } from '../../lib/random.ts'
+import { concurrencyChecks } from './contract-concurrency.ts'
+import { featureChecks } from './contract-features.ts'
+import { nameChecks } from './contract-names.ts'
 import {
+  type CheckSizes,
+  check,
+  config,
   expectBytes,
   expectCode,
   expectContent,
   expectEqual,
   expectError,
+  FULL_SIZES,
   fail,
+  KINDS,
   namedFile,
   newFile,
   putNew,
+  type StorageCheck,
 } from './contract-support.ts'
-import { fileKey } from './file-key.ts'
 import { listFiles } from './list-files.ts'
-import { describeFile, type FileRef, type NamedFileKind, type Storage } from './storage.ts'
+import { describeFile, type FileRef, type Storage } from './storage.ts'
 
-/** How much work the checks make; smaller numbers save requests on a store that charges for them. */
-export interface CheckSizes {
-  readonly listedFiles: number
-  readonly largeFileBytes: number
-}
-
-/**
- * One promise of the contract in `storage.ts`. `run` needs an empty, created storage and leaves it empty; it throws HF_STORAGE_CONTRACT when the
- * promise is broken. All files it writes have the names that their contents give them, as some stores insist.
- */
-export interface StorageCheck {
-  readonly name: string
-  run(storage: Storage, sizes?: CheckSizes): Promise<void>
-}
-
-const FULL_SIZES: CheckSizes = { listedFiles: 5000, largeFileBytes: 20 << 20 }
-const KINDS: readonly NamedFileKind[] = ['data', 'index', 'key', 'lock', 'snapshot']
-const config: FileRef = { kind: 'config' }
+export type { CheckSizes, StorageCheck } from './contract-support.ts'
 
 /** Every promise that can be tested from outside; what a power cut does is for the tests of each backend. */
 export const storageChecks: readonly StorageCheck[] = [
@@ -284,6 +275,9 @@ export const storageChecks: readonly StorageCheck[] = [
     for (const kind of KINDS) left += (await listFiles(storage, kind)).length
     expectEqual(left, 20, 'number of files left of 40')
   }),
+  ...concurrencyChecks,
+  ...nameChecks,
+  ...featureChecks,
 ]
 
 export interface CheckResult {
@@ -325,42 +319,4 @@ async function assertEmpty(storage: Storage): Promise<void> {
   throw new HoldfastError('HF_REPO_EXISTS', `${storage.location} is not empty: it has ${describeFile(present[0]!)}`, {
     hint: 'Verify a storage at an empty location of its own, beside the repository.',
   })
-}
-
-type Body = (storage: Storage, sizes: CheckSizes) => Promise<void>
-
-/** A check that removes afterwards what its body has put. */
-function check(name: string, body: Body): StorageCheck {
-  const run = async (storage: Storage, sizes: CheckSizes = FULL_SIZES): Promise<void> => {
-    const written = new Map<string, FileRef>()
-    const watched: Storage = {
-      location: storage.location,
-      properties: storage.properties,
-      features: storage.features,
-      create: (options) => storage.create(options),
-      put: (file, content, options) => {
-        written.set(fileKey(file), file)
-        return storage.put(file, content, options)
-      },
-      get: (file, range, options) => storage.get(file, range, options),
-      stat: (file, options) => storage.stat(file, options),
-      list: (kind, options) => storage.list(kind, options),
-      delete: (file, options) => storage.delete(file, options),
-      close: () => storage.close(),
-    }
-    try {
-      await body(watched, sizes)
-    } finally {
-      await forEachParallel(written.values(), storage.properties.connections, (file) => removeIfThere(storage, file))
-    }
-  }
-  return { name, run }
-}
-
-async function removeIfThere(storage: Storage, file: FileRef): Promise<void> {
-  try {
-    await storage.delete(file)
-  } catch (error) {
-    if (!isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) throw error
-  }
 }

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../../lib/errors.ts'
+import { isId } from '../../../lib/id.ts'
 import type { StoreFeatures } from '../features.ts'
 import { fileKey } from '../file-key.ts'
 import { throwIfInterrupted } from '../interruption.ts'
@@ -36,7 +37,7 @@ class MemoryStorage implements Storage {
 
   async put(file: FileRef, content: Uint8Array, options: PutOptions = {}): Promise<void> {
     throwIfInterrupted(options.signal)
-    const key = fileKey(file)
+    const key = keyOf(file)
     if (!options.replace && this.#files.has(key)) {
       throw new HoldfastError(
         'HF_STORAGE_EXISTS',
@@ -70,14 +71,19 @@ class MemoryStorage implements Storage {
   async delete(file: FileRef, options: CallOptions = {}): Promise<void> {
     throwIfInterrupted(options.signal)
     this.#find(file)
-    this.#files.delete(fileKey(file))
+    this.#files.delete(keyOf(file))
   }
 
   async close(): Promise<void> {}
 
   #find(file: FileRef): Uint8Array {
-    const content = this.#files.get(fileKey(file))
+    const content = this.#files.get(keyOf(file))
     if (content !== undefined) return content
     throw new HoldfastError('HF_STORAGE_NOT_FOUND', `there is no ${describeFile(file)} in ${this.location}`)
   }
+}
+
+function keyOf(file: FileRef): string {
+  if (file.kind === 'config' || isId(file.name)) return fileKey(file)
+  throw new HoldfastError('HF_INTERNAL', `${JSON.stringify(file.name)} is not the name of a file`)
 }
