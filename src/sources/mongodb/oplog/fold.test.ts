@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { BSON, Int32, Long, ObjectId, Timestamp, UUID } from 'mongodb'
 import { describe, expect, test } from 'vitest'
 import { rawDocument, typedDocument } from '../bson/typed.ts'
@@ -190,8 +192,57 @@ describe('folding', () => {
     expect(() => fold([entry('a')], [apply([1], 8, {}, {})])).toThrow('beginning of the transaction')
   })
 
-  test('what is too much for memory is refused', () => {
-    const folded = new OplogFold([entry('a')], 1000)
-    expect(() => folded.add(raw(at('i', 'shop.a', { _id: 1, text: 'x'.repeat(2000) })))).toThrow('changes more than')
+  test('what is too much for memory goes to disk, and comes to the same', () => {
+    const before = readdirSync(tmpdir()).filter((name) => name.startsWith('holdfast-oplog-'))
+    let state = 1
+    const below = (limit: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
+      return (state >>> 8) % limit
+    }
+    const copy = Array.from({ length: 50 }, (_, n) => ({ _id: n, n: 0, text: 'before' }))
+    const entries = Array.from({ length: 2000 }, (_, step): object => {
+      const _id = below(80)
+      switch (below(10)) {
+        case 0:
+        case 1:
+          return at('i', 'shop.a', { _id, n: step, text: 'made' })
+        case 2:
+        case 3:
+          return at('d', 'shop.a', { _id })
+        case 4:
+          return at('u', 'shop.a', { _id, whole: step }, { o2: { _id } })
+        default:
+          return at('u', 'shop.a', { $v: 2, diff: { u: { n: step } } }, { o2: { _id } })
+      }
+    })
+    const inMemory = fold([entry('a'), entry('b')], entries)
+    for (const memoryBytes of [0, 3000, 50_000]) {
+      using onDisk = new OplogFold([entry('a'), entry('b')], memoryBytes)
+      for (const one of entries) onDisk.add(raw(one))
+      const wanted = fold([entry('a'), entry('b')], entries)
+      const sorted = (documents: readonly unknown[]): readonly unknown[] =>
+        documents.map((one) => JSON.stringify(one)).sort()
+      expect(sorted(finalOf(onDisk, 'shop.a', copy))).toEqual(sorted(finalOf(wanted, 'shop.a', copy)))
+      expect(onDisk.collections.get('shop.a')!.orphans).toBe(wanted.collections.get('shop.a')!.orphans)
+      expect(onDisk.collections.get('shop.b')!.isTouched).toBe(false)
+    }
+    expect(finalOf(inMemory, 'shop.a', copy).length).toBeGreaterThan(20)
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith('holdfast-oplog-'))).toEqual(before)
+  })
+
+  test('on disk, new documents come in the order in which they were made, and what is emptied is empty', () => {
+    using folded = new OplogFold([entry('a'), entry('log', { capped: true, size: 4096 })], 0)
+    for (const _id of [9, 3, 7, 1]) folded.add(raw(at('i', 'shop.a', { _id })))
+    folded.add(raw(at('u', 'shop.a', { $v: 2, diff: { i: { later: true } } }, { o2: { _id: 3 } })))
+    folded.add(raw(at('i', 'shop.log', { _id: 1 })))
+    folded.add(raw(at('c', 'shop.$cmd', { emptycapped: 'log' })))
+    folded.add(raw(at('i', 'shop.log', { _id: 2 })))
+    expect(finalOf(folded, 'shop.a', [{ _id: 1, old: true }])).toEqual([
+      { _id: 1 },
+      { _id: 9 },
+      { _id: 3, later: true },
+      { _id: 7 },
+    ])
+    expect(finalOf(folded, 'shop.log', [])).toEqual([{ _id: 2 }])
   })
 })

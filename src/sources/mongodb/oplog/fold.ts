@@ -1,5 +1,4 @@
 import { HoldfastError } from '../../../lib/errors.ts'
-import { formatSize } from '../../../lib/sizes.ts'
 import { documentsOf } from '../bson/batch.ts'
 import { BsonType, documentOf, elements, field, textOf } from '../bson/raw.ts'
 import { rawDocument, type TypedDocument, typedDocument } from '../bson/typed.ts'
@@ -15,11 +14,14 @@ import {
 } from '../names.ts'
 import { timeText } from '../op-time.ts'
 import { commandOf, type OplogOperation, readEntry } from './entry.ts'
-import { FoldedCollection, type Hold, idKey } from './folded-collection.ts'
+import { FateStore } from './fate-store.ts'
+import { FoldedCollection, idKey } from './folded-collection.ts'
 import { Transactions } from './transactions.ts'
 
-/** What a stretch of the oplog may change at most, in memory. */
-export const MAX_FOLDED_BYTES: number = 512 * 1024 * 1024
+/** So much of an oplog is kept in memory; what there was before goes to disk. */
+const MEMORY_BYTES = 64 * 1024 * 1024
+/** What an entry takes besides its bytes, as far as that can be known. */
+const ENTRY_BYTES = 256
 
 /** Entries that only concern the server that wrote them, or say that something begins. */
 const ignoredOperations: ReadonlySet<string> = new Set(['n', 'km', 'ci', 'cu', 'cd'])
@@ -38,40 +40,29 @@ const noIndexFields: ReadonlySet<string> = new Set(['createIndexes', 'ns'])
  * What a server would be after replaying the oplog on a copy, worked out without a server: a restore then writes each document once, in its
  * last state, under any name. Entries are those of MongoDB 5.0 to 8 (mongodb/mongo, repl/oplog.cpp).
  */
-export class OplogFold {
+export class OplogFold implements Disposable {
   readonly #collections = new Map<string, FoldedCollection>()
   readonly #transactions = new Transactions()
-  readonly #hold: Hold
+  readonly #memoryBytes: number
+  #store: FateStore | undefined
+  #heldBytes = 0
   #entries = 0
+  #numbers = 0
 
   /** Begins with the collections of a copy. */
-  constructor(catalog: readonly CollectionEntry[], maxBytes: number = MAX_FOLDED_BYTES) {
-    let held = 0
-    this.#hold = (bytes) => {
-      held += bytes
-      if (held > maxBytes)
-        throw new HoldfastError(
-          'HF_RESTORE_FAILED',
-          `the oplog of this snapshot changes more than ${formatSize(maxBytes)}`,
-          {
-            hint: 'restore into a folder, and give that to mongorestore --oplogReplay',
-          },
-        )
-    }
+  constructor(catalog: readonly CollectionEntry[], memoryBytes: number = MEMORY_BYTES) {
+    this.#memoryBytes = memoryBytes
     for (const entry of catalog) {
       const base = dataNamespace(entry)
       this.#collections.set(
         namespaceText(entry),
-        new FoldedCollection(
-          {
-            type: entry.type,
-            options: typedDocument(entry.options),
-            indexes: new Map(entry.indexes.map((index) => [textOf(field(index, 'name')) ?? '', typedDocument(index)])),
-            uuid: entry.uuid,
-            base: base && namespaceText(base),
-          },
-          this.#hold,
-        ),
+        new FoldedCollection({
+          type: entry.type,
+          options: typedDocument(entry.options),
+          indexes: new Map(entry.indexes.map((index) => [textOf(field(index, 'name')) ?? '', typedDocument(index)])),
+          uuid: entry.uuid,
+          base: base && namespaceText(base),
+        }),
       )
     }
   }
@@ -82,8 +73,13 @@ export class OplogFold {
     for (const raw of documentsOf(Buffer.from(entries))) {
       const entry = readEntry(raw)
       this.#entries++
+      this.#heldBytes += raw.length + ENTRY_BYTES
       try {
-        for (const operation of this.#transactions.operations(entry)) this.#apply(operation)
+        for (const operation of this.#transactions.operations(entry)) {
+          // Of a transaction, it comes from earlier entries.
+          if (entry.op === 'c') this.#heldBytes += operation.o.length + ENTRY_BYTES
+          this.#apply(operation)
+        }
       } catch (error) {
         if (error instanceof HoldfastError && error.code !== 'HF_RESTORE_FAILED')
           throw new HoldfastError(
@@ -97,6 +93,7 @@ export class OplogFold {
         throw error
       }
     }
+    if (this.#heldBytes > this.#memoryBytes) this.#moveToDisk()
   }
 
   get entries(): number {
@@ -117,6 +114,17 @@ export class OplogFold {
       indexes: Array.from(collection.indexes.values(), rawDocument),
       uuid: collection.uuid,
     }))
+  }
+
+  [Symbol.dispose](): void {
+    this.#store?.[Symbol.dispose]()
+  }
+
+  /** Nothing of the entries so far is in memory afterwards, but transactions that are open. */
+  #moveToDisk(): void {
+    this.#store ??= new FateStore()
+    for (const collection of this.#collections.values()) collection.store(this.#store, ++this.#numbers)
+    this.#heldBytes = 0
   }
 
   #apply(operation: OplogOperation): void {
@@ -198,10 +206,7 @@ export class OplogFold {
     const isView = options.has('viewOn')
     const type = isBuckets || options.has('timeseries') ? 'timeseries' : isView ? 'view' : 'collection'
     const indexes = new Map(index === undefined || type !== 'collection' ? [] : [[String(index.get('name')), index]])
-    this.#collections.set(
-      key,
-      new FoldedCollection({ type, options, indexes, uuid: undefined, base: undefined }, this.#hold),
-    )
+    this.#collections.set(key, new FoldedCollection({ type, options, indexes, uuid: undefined, base: undefined }))
   }
 
   #rename(from: string, to: string): void {
@@ -231,7 +236,7 @@ export class OplogFold {
     if (isTimeSeries) return
     this.#collections.set(
       name,
-      new FoldedCollection({ type: 'view', options, indexes: new Map(), uuid: undefined, base: undefined }, this.#hold),
+      new FoldedCollection({ type: 'view', options, indexes: new Map(), uuid: undefined, base: undefined }),
     )
   }
 }

@@ -3,15 +3,8 @@ import { field } from '../bson/raw.ts'
 import type { TypedDocument } from '../bson/typed.ts'
 import type { CollectionType } from '../catalog.ts'
 import { applyUpdate } from './diff.ts'
-
-/** What becomes of one document: its last state, or changes of a state that only the copy has. */
-type Fate =
-  | { readonly kind: 'is'; readonly document: Buffer }
-  | { readonly kind: 'gone' }
-  | { readonly kind: 'changed'; readonly updates: readonly Buffer[] }
-
-/** Takes count of the bytes that are held. @throws HoldfastError when they are too many */
-export type Hold = (bytes: number) => void
+import { type Fate, followed } from './fate.ts'
+import type { FateStore } from './fate-store.ts'
 
 /** A collection as it is at the end of a stretch of the oplog: its definition, and what differs from its copy. */
 export class FoldedCollection {
@@ -22,76 +15,92 @@ export class FoldedCollection {
   readonly uuid: string | undefined
   /** The namespace under which its documents were copied; undefined: none of the copy count. */
   base: string | undefined
-  readonly #fates = new Map<string, Fate>()
-  readonly #hold: Hold
+  /** What happened since the last move to disk. */
+  #fates = new Map<string, Fate>()
+  /** What happened before; undefined when nothing was moved. */
+  #stored: { readonly store: FateStore; readonly number: number } | undefined
+  #orphans = 0
 
-  constructor(definition: Pick<FoldedCollection, 'type' | 'options' | 'indexes' | 'uuid' | 'base'>, hold: Hold) {
+  constructor(definition: Pick<FoldedCollection, 'type' | 'options' | 'indexes' | 'uuid' | 'base'>) {
     this.type = definition.type
     this.options = definition.options
     this.indexes = definition.indexes
     this.uuid = definition.uuid
     this.base = definition.base
-    this.#hold = hold
   }
 
   /** Whether anything differs from the copy. */
   get isTouched(): boolean {
-    return this.#fates.size > 0
+    return this.#fates.size > 0 || this.#stored !== undefined
   }
 
-  /** The same documents under another definition. */
+  /** Moves what is in memory to disk. `number` tells this collection from all others of the store. */
+  store(store: FateStore, number: number): void {
+    if (this.#fates.size === 0) return
+    this.#stored ??= { store, number }
+    this.#stored.store.add(this.#stored.number, this.#fates)
+    this.#fates = new Map()
+  }
+
   insert(document: Buffer): void {
-    this.#set(idOf(document), { kind: 'is', document })
+    this.#fates.set(idOf(document), { kind: 'is', document })
   }
 
   update(id: Buffer, update: Buffer): void {
+    const next: Fate =
+      field(update, '$v') === undefined ? { kind: 'is', document: update } : { kind: 'changed', updates: [update] }
     const key = id.toString('latin1')
-    const fate = this.#fates.get(key)
-    // Of a document that is gone: nothing is known of which it could be an update.
-    if (fate?.kind === 'gone') return
-    if (field(update, '$v') === undefined) this.#set(key, { kind: 'is', document: update })
-    else if (fate?.kind === 'is') this.#set(key, { kind: 'is', document: applyUpdate(fate.document, update) })
-    else this.#set(key, { kind: 'changed', updates: [...(fate?.updates ?? []), update] })
+    this.#fates.set(key, followed(this.#fates.get(key), next))
   }
 
   remove(id: Buffer): void {
-    this.#set(id.toString('latin1'), { kind: 'gone' })
+    this.#fates.set(id.toString('latin1'), { kind: 'gone' })
   }
 
   /** As after `emptycapped`. */
   clear(): void {
     this.base = undefined
     this.#fates.clear()
+    this.#stored?.store.clear(this.#stored.number)
   }
 
   /** The final state of a document of the copy; undefined when it is gone, or was given before. */
   finalState(document: Buffer): Buffer | undefined {
-    if (this.#fates.size === 0) return document
+    if (!this.isTouched) return document
     const key = idOf(document)
-    const fate = this.#fates.get(key)
+    const fate = this.#latest(key, this.#stored?.store.take(this.#stored.number, key))
     if (fate === undefined) return document
+    if (this.#fates.has(key)) this.#fates.set(key, { kind: 'gone' })
     if (fate.kind === 'gone') return undefined
-    this.#fates.set(key, { kind: 'gone' })
     return fate.kind === 'is' ? fate.document : fate.updates.reduce(applyUpdate, document)
   }
 
-  /** Documents the copy did not have. Afterwards there are none. */
+  /** Documents the copy did not have, in the order in which they were made. To be called once, behind the last of the copy. */
   *rest(): Generator<Buffer> {
-    for (const fate of this.#fates.values()) if (fate.kind === 'is') yield fate.document
+    const fates = this.#fates
+    const stored = this.#stored?.store.rest(this.#stored.number) ?? []
+    for (const [key, before] of stored) {
+      const fate = this.#latest(key, before)!
+      fates.delete(key)
+      if (fate.kind === 'is') yield fate.document
+      else if (fate.kind === 'changed') this.#orphans++
+    }
+    for (const fate of fates.values())
+      if (fate.kind === 'is') yield fate.document
+      else if (fate.kind === 'changed') this.#orphans++
   }
 
-  /** Updates of documents that are neither in the copy nor in the oplog: something is missing. Capped collections drop documents silently. */
+  /**
+   * Updates of documents that are neither in the copy nor in the oplog, known behind the last of the rest: something is missing. Capped
+   * collections drop documents silently.
+   */
   get orphans(): number {
-    if (this.options.get('capped') === true) return 0
-    let count = 0
-    for (const { kind } of this.#fates.values()) if (kind === 'changed') count++
-    return count
+    return this.options.get('capped') === true ? 0 : this.#orphans
   }
 
-  #set(key: string, fate: Fate): void {
-    const bytes = fate.kind === 'is' ? fate.document.length : fate.kind === 'changed' ? fate.updates.at(-1)!.length : 0
-    this.#hold(bytes + (this.#fates.has(key) ? 0 : key.length))
-    this.#fates.set(key, fate)
+  #latest(key: string, before: Fate | undefined): Fate | undefined {
+    const fate = this.#fates.get(key)
+    return fate === undefined ? before : followed(before, fate)
   }
 }
 

@@ -41,13 +41,12 @@ export async function openSandbox(
 ): Promise<ProofSandbox | undefined> {
   const { files } = of
   const checks = new CheckReport(job, 'restore')
-  let state: FinalState
-  try {
-    state = await readFinalState(files)
-  } catch (error) {
-    checks.report('what is to be restored', failureOf(error))
+  const read = await readFinalState(files).catch(failureOf)
+  if ('outcome' in read) {
+    checks.report('what is to be restored', read)
     return undefined
   }
+  using state = read
   const server = await findServer(of, state, folder, job.signal)
   if (typeof server === 'string') {
     checks.report(NAME, { outcome: 'skipped', detail: server })
@@ -181,7 +180,8 @@ class MongoSandbox implements ProofSandbox {
 
   async compare(): Promise<void> {
     // Documents of the fold were given out once.
-    const scope = scopeFor(this.#server, await readFinalState(this.#files))
+    using state = await readFinalState(this.#files)
+    const scope = scopeFor(this.#server, state)
     await compareRestored(this.#server, scope, this.#files, this.#job)
   }
 

@@ -155,7 +155,7 @@ async function checkOplog(
   catalog: readonly CollectionEntry[],
 ): Promise<void> {
   const oplog = manifest.oplog!
-  const fold = new OplogFold(catalog)
+  using fold = new OplogFold(catalog)
   const end = parseTime(manifest.end?.time ?? '0:0')
   let last = 0n
   for await (const { bytes } of documentRuns(

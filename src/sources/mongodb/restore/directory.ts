@@ -34,11 +34,12 @@ export async function planDirectoryRestore(
 ): Promise<PlannedRestore> {
   const selection = restoreSelection(job)
   const list = async (): Promise<{ readonly state: FinalState; readonly planned: readonly PlannedFile[] }> => {
-    const state = selection.isWhole ? { ...(await rawState(files)), entries: 0 } : await readFinalState(files)
+    const state = selection.isWhole ? await rawState(files) : await readFinalState(files)
     const planned = selection.isWhole ? await storedFiles(files, state) : await finalFiles(files, state, job)
     return { state, planned }
   }
-  const { state, planned } = await list()
+  const { state: listed, planned } = await list()
+  using state = listed
   const bytes = planned.reduce((sum, file) => sum + file.bytes, 0)
   const { present, problems } = inspect(path, bytes, job.overwrite)
   const names = new Set(planned.map(({ name }) => name.split('/')[0]!))
@@ -69,7 +70,9 @@ export async function planDirectoryRestore(
       observer.onStep(step)
       let written = 0
       await using folder = await StagedFolder.create(path, signal ?? job.signal)
-      for (const file of (await list()).planned) {
+      const current = await list()
+      using _ = current.state
+      for (const file of current.planned) {
         written += await folder.write(file.name, file.content())
         observer.onProgress({ bytes: written, totalBytes: Math.max(bytes, written) })
       }
@@ -85,12 +88,14 @@ export async function planDirectoryRestore(
 }
 
 /** What is stored, without a look into the oplog. */
-async function rawState(files: SnapshotFiles): Promise<Pick<FinalState, 'manifest' | 'collections'>> {
+async function rawState(files: SnapshotFiles): Promise<FinalState> {
   const manifest = await files.manifest()
   const catalog = await files.catalog()
   return {
     manifest,
     collections: catalog.map((entry, i) => ({ entry, data: manifest.collections[i]?.data, folded: undefined })),
+    entries: 0,
+    [Symbol.dispose]: () => undefined,
   }
 }
 

@@ -18,7 +18,8 @@ export interface FinalCollection {
   readonly folded: FoldedCollection | undefined
 }
 
-export interface FinalState {
+/** Has its oplog on disk when that is large, until it is disposed of. */
+export interface FinalState extends Disposable {
   readonly manifest: MongoManifest
   readonly collections: readonly FinalCollection[]
   /** Entries of the oplog that were folded. */
@@ -27,7 +28,7 @@ export interface FinalState {
 
 /**
  * What a snapshot comes to, its oplog worked in.
- * @throws HoldfastError HF_DATA_DAMAGED when it does not hold together, HF_RESTORE_FAILED when the oplog changes too much for memory
+ * @throws HoldfastError HF_DATA_DAMAGED when it does not hold together, HF_RESTORE_FAILED when there is no room for what the oplog changes
  */
 export async function readFinalState(files: SnapshotFiles): Promise<FinalState> {
   const manifest = await files.manifest()
@@ -38,8 +39,10 @@ export async function readFinalState(files: SnapshotFiles): Promise<FinalState> 
       manifest,
       collections: catalog.map((entry) => ({ entry, data: dataOf.get(namespaceText(entry)), folded: undefined })),
       entries: 0,
+      [Symbol.dispose]: () => undefined,
     }
-  const fold = new OplogFold(catalog)
+  using resources = new DisposableStack()
+  const fold = resources.use(new OplogFold(catalog))
   const oplog = documentsIn(await files.data(OPLOG_FILE), OPLOG_FILE, manifest.oplog)
   for await (const { bytes } of documentRuns(oplog, OPLOG_FILE)) fold.add(bytes)
   if (fold.entries !== manifest.oplog.entries)
@@ -51,9 +54,11 @@ export async function readFinalState(files: SnapshotFiles): Promise<FinalState> 
   const byBase = new Map(
     catalog.map((entry) => [namespaceText(dataNamespace(entry) ?? entry), dataOf.get(namespaceText(entry))]),
   )
+  const kept = resources.move()
   return {
     manifest,
     entries: fold.entries,
+    [Symbol.dispose]: () => kept.dispose(),
     collections: fold.catalog().map((entry) => {
       const folded = fold.collections.get(namespaceText(entry))!
       return {

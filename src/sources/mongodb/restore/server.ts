@@ -25,7 +25,7 @@ export async function planServerRestore(restore: ServerRestore, job: RestoreJob)
   const { files, jobs } = restore
   const { overwrite } = job
   const selection = restoreSelection(job)
-  const state = await readFinalState(files)
+  using state = await readFinalState(files)
   const scope = scopeOf(state, selection)
   const open = (signal: AbortSignal | undefined): Promise<MongoConnection> => openTarget({ ...restore, signal })
   const names = new Set(scope.collections.map(({ target }) => namespaceText(target)))
@@ -70,9 +70,9 @@ export async function planServerRestore(restore: ServerRestore, job: RestoreJob)
           hint: 'plan it again, and see what is there now',
         })
       // Documents of the fold are given out once, so each execution works on its own.
-      const fresh = scopeOf(await readFinalState(files), selection)
+      using fresh = await readFinalState(files)
       return await writeScope({
-        scope: fresh,
+        scope: scopeOf(fresh, selection),
         connection: target,
         state: now,
         files,
