@@ -40,6 +40,14 @@ export interface VersionsFeature {
   listDeleted(kind: NamedFileKind, options?: CallOptions): AsyncIterable<DeletedFile>
   /** Takes back a deletion. HF_STORAGE_NOT_FOUND when there is none to take back. */
   undelete(file: FileRef, options?: CallOptions): Promise<void>
+  /** What `Storage.delete` could only hide since the store was opened, for want of the permission to remove versions; absent where that cannot happen. */
+  readonly hidden?: () => HiddenFiles
+}
+
+/** Deleted files that are still paid for. */
+export interface HiddenFiles {
+  readonly files: number
+  readonly bytes: number
 }
 
 export interface DeletedFile {

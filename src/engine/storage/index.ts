@@ -6,6 +6,7 @@ export { type CheckResult, type CheckSizes, type StorageCheck, storageChecks, ve
 export type {
   ClassifiedFile,
   DeletedFile,
+  HiddenFiles,
   Retention,
   RetentionFeature,
   StorageClassFeature,

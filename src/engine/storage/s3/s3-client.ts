@@ -1,7 +1,7 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type * as Sdk from '@aws-sdk/client-s3'
-import { HoldfastError } from '../../../lib/errors.ts'
+import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import type { BackendRequest } from '../backend.ts'
 import { interruption, throwIfInterrupted } from '../interruption.ts'
 import { type NetworkSettings, tlsOptions } from '../network.ts'
@@ -25,6 +25,8 @@ export interface RequestOptions {
 const CONNECT_MS = 15_000
 /** Those of which it is known that they honour `If-None-Match: *`. */
 const CREATE_ONLY_SERVERS = /^(AmazonS3|MinIO)/
+/** Keeps the SDK from looking for credentials when nothing is signed. */
+const NOBODY = { accessKeyId: 'nobody', secretAccessKey: 'nobody' }
 const SHA256_HEADER = 'x-amz-checksum-sha256'
 
 /**
@@ -65,6 +67,18 @@ export class S3Client {
     return this.#settings.place.endpoint === undefined || CREATE_ONLY_SERVERS.test(this.#serverName ?? '')
   }
 
+  /** Whether everything crosses a network in clear: HTTP, other than to this machine. */
+  get isPlain(): boolean {
+    const { endpoint } = this.#settings.place
+    if (endpoint === undefined || !endpoint.startsWith('http://')) return false
+    return !/^(localhost|127\.[0-9.]+|\[::1\])$/.test(new URL(endpoint).hostname)
+  }
+
+  /** Whether the store is Amazon's. */
+  get isAmazon(): boolean {
+    return this.#settings.place.endpoint === undefined
+  }
+
   get region(): string {
     return this.#region ?? 'us-east-1'
   }
@@ -96,6 +110,28 @@ export class S3Client {
     return options?.signal?.aborted ? interruption(options.signal) : s3Error(error, call, this)
   }
 
+  /** Whether somebody without credentials may list what begins with a prefix, or read an object. */
+  async isAllowedToStrangers(
+    what: { readonly Prefix: string } | { readonly Key: string },
+    options: CallOptions | undefined,
+  ): Promise<boolean> {
+    const stranger = new S3Client({ ...this.#settings, options: { ...this.#settings.options, isAnonymous: true } })
+    const object = `the bucket ${JSON.stringify(this.bucket)}`
+    const call = { doing: 'look as a stranger at', object, permission: 's3:GetObject' }
+    try {
+      await stranger.call(call, options, async (s3, request) => {
+        if ('Prefix' in what) await s3.listObjectsV2({ Bucket: this.bucket, ...what, MaxKeys: 1 }, request)
+        else await s3.headObject({ Bucket: this.bucket, ...what }, request)
+      })
+      return true
+    } catch (error) {
+      if (isHoldfastError(error, 'HF_STORAGE_DENIED', 'HF_STORAGE_NOT_FOUND')) return false
+      throw error
+    } finally {
+      stranger.close()
+    }
+  }
+
   close(): void {
     this.#agents.httpAgent.destroy()
     this.#agents.httpsAgent.destroy()
@@ -111,7 +147,7 @@ export class S3Client {
     const { place, options, environment, network } = this.#settings
     const isPathStyle =
       options.bucketLookup === 'path' || (options.bucketLookup === 'auto' && place.endpoint !== undefined)
-    const credentials = credentialsOf(environment)
+    const credentials = options.isAnonymous ? NOBODY : credentialsOf(environment)
     const profile = environment.AWS_PROFILE
     const client = new S3({
       region: this.region,

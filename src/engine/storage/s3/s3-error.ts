@@ -187,7 +187,7 @@ export function s3Error(error: unknown, call: S3Call, target: S3Target): Holdfas
 function failureOf(error: SdkError, name: string, status: number | undefined, call: S3Call, target: S3Target): Failure {
   if (status === 403 && isRetained(error)) return byName.ObjectLocked!(target, call)
   if (status === 400 && isRetained(error)) return byName.ObjectLocked!(target, call)
-  if (/missing object lock configuration/i.test(error.message ?? '')) return noObjectLock(target.bucket)
+  if (/missing object ?lock ?configuration/i.test(error.message ?? '')) return noObjectLock(target.bucket)
   const known = Object.hasOwn(byName, name) ? byName[name]!(target, call) : undefined
   if (known !== undefined) return known
   const region = expectedRegion(error)
@@ -199,7 +199,8 @@ function failureOf(error: SdkError, name: string, status: number | undefined, ca
   if (status === 404) return byName.NoSuchKey!(target, call)
   if (status === 412) return byName.PreconditionFailed!(target, call)
   if (status === 401 || status === 403) return byName.AccessDenied!(target, call)
-  if (status === 429 || status === 503) return throttled()
+  if (status === 429) return throttled()
+  if (status === 503) return ['HF_STORAGE_THROTTLED', 'the store is busy']
   if (status === 507) return full()
   const words = `the store says ${name}${error.message === undefined ? '' : `: ${oneLine(error.message)}`}`
   return ['HF_STORAGE_IO', words, { retry: status >= 500 || status < 400 ? 'later' : 'never' }]

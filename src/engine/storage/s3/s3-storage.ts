@@ -17,11 +17,16 @@ import {
 } from '../storage.ts'
 import type { LockSettings } from '../store-settings.ts'
 import { readBody, type S3Body } from './s3-body.ts'
+import { S3Classes } from './s3-classes.ts'
 import type { S3Client } from './s3-client.ts'
-import { isNameless, nameOf, type S3Call, statusOf } from './s3-error.ts'
+import { nameOf, type S3Call, statusOf } from './s3-error.ts'
+import { examineS3 } from './s3-examine.ts'
 import { S3Keys } from './s3-keys.ts'
+import { fileCall, S3Objects } from './s3-objects.ts'
 import type { S3Options } from './s3-options.ts'
 import { type Upload, type UploadSettings, upload } from './s3-put.ts'
+import { S3Retention } from './s3-retention.ts'
+import { S3Versions } from './s3-versions.ts'
 
 export interface S3StorageSettings {
   readonly client: S3Client
@@ -36,19 +41,6 @@ export interface S3StorageSettings {
   readonly partBytes?: number
 }
 
-/** What a HEAD of a file tells. */
-export interface S3Head {
-  readonly sizeBytes: number
-  /** Undefined in a bucket that has no versions. */
-  readonly versionId: string | undefined
-  readonly storageClass: string | undefined
-  /** As the store writes it: `ongoing-request="true"`. */
-  readonly restore: string | undefined
-  readonly lockMode: string | undefined
-  readonly lockedUntilMs: number | undefined
-  readonly isHeld: boolean
-}
-
 const WHOLE_BYTES = 64 << 20
 const PART_BYTES = 16 << 20
 /** No file of a repository is larger; a store that says so is not believed. */
@@ -58,9 +50,12 @@ const LARGEST_FILE_BYTES = 1 << 30
 export class S3Storage implements Storage {
   readonly location: string
   readonly properties: StorageProperties
-  readonly features: StoreFeatures = {}
+  readonly features: StoreFeatures
   readonly #client: S3Client
   readonly #keys: S3Keys
+  readonly #objects: S3Objects
+  readonly #versions: S3Versions
+  readonly #classes: S3Classes
   readonly #settings: UploadSettings
   #refusesConditions = false
 
@@ -69,6 +64,15 @@ export class S3Storage implements Storage {
     this.properties = { connections: options.connections, atomicReplace: true, createOnly: client.isCreateOnly }
     this.#client = client
     this.#keys = new S3Keys(prefix)
+    this.#objects = new S3Objects(client, this.#keys)
+    this.#versions = new S3Versions(this.#objects, clock)
+    this.#classes = new S3Classes(this.#objects, options.restore?.tier ?? 'Standard')
+    this.features = {
+      retention: new S3Retention(this.#objects, lock),
+      versions: this.#versions,
+      classes: this.#classes,
+      examine: (call) => examineS3(this.#objects, { lock, isPlain: client.isPlain, clock }, call),
+    }
     this.#settings = {
       options,
       lock,
@@ -111,7 +115,7 @@ export class S3Storage implements Storage {
   }
 
   async put(file: FileRef, content: Uint8Array, options: PutOptions = {}): Promise<void> {
-    const call = this.#call('write', file, 's3:PutObject')
+    const call = fileCall('write', file, 's3:PutObject')
     const createOnly = options.replace !== true
     if (createOnly && (this.#refusesConditions || !this.#client.isCreateOnly))
       await this.#refuseExisting(file, call, options)
@@ -136,8 +140,13 @@ export class S3Storage implements Storage {
       rangeWithin(file, sizeBytes, range, this.location)
       return new Uint8Array(0)
     }
-    const call = this.#call('read', file, 's3:GetObject')
-    const output = await this.#open(file, range, call, options)
+    const call = fileCall('read', file, 's3:GetObject')
+    const output = await this.#open(file, range, call, options).catch(async (error: unknown) => {
+      const { restore } = this.#settings.options
+      if (restore === undefined || !isHoldfastError(error, 'HF_STORAGE_ARCHIVED')) throw error
+      await this.#classes.bringBack(file, restore, this.#settings.clock, options)
+      return this.#open(file, range, call, options)
+    })
     const { ContentLength = 0, ContentRange } = output
     if (ContentLength > LARGEST_FILE_BYTES)
       throw new HoldfastError('HF_STORAGE_CONTRACT', `${call.object} in ${this.location} claims ${ContentLength} bytes`)
@@ -158,7 +167,7 @@ export class S3Storage implements Storage {
   }
 
   async stat(file: FileRef, options: CallOptions = {}): Promise<{ readonly sizeBytes: number }> {
-    const { sizeBytes } = await this.head(file, options)
+    const { sizeBytes } = await this.#objects.head(file, options)
     return { sizeBytes }
   }
 
@@ -183,40 +192,11 @@ export class S3Storage implements Storage {
   }
 
   async delete(file: FileRef, options: CallOptions = {}): Promise<void> {
-    await this.head(file, options)
-    const call = this.#call('delete', file, 's3:DeleteObject')
-    const target = { Bucket: this.#client.bucket, Key: this.#keys.of(file) }
-    await this.#client.call(call, options, (s3, request) => s3.deleteObject(target, request))
+    await this.#versions.delete(file, options)
   }
 
   async close(): Promise<void> {
     this.#client.close()
-  }
-
-  async head(file: FileRef, options: CallOptions): Promise<S3Head> {
-    const call = this.#call('look at', file, 's3:GetObject')
-    const target = { Bucket: this.#client.bucket, Key: this.#keys.of(file) }
-    const output = await this.#client.call(call, options, async (s3, request) => {
-      try {
-        return await s3.headObject(target, request)
-      } catch (error) {
-        // Asking for a byte has an answer that says why.
-        if (isNameless(error))
-          await s3
-            .getObject({ ...target, Range: 'bytes=0-0' }, request)
-            .then(({ Body }) => (Body as { destroy?(): void }).destroy?.())
-        throw error
-      }
-    })
-    return {
-      sizeBytes: output.ContentLength ?? 0,
-      versionId: output.VersionId === 'null' ? undefined : output.VersionId,
-      storageClass: output.StorageClass,
-      restore: output.Restore,
-      lockMode: output.ObjectLockMode,
-      lockedUntilMs: output.ObjectLockRetainUntilDate?.getTime(),
-      isHeld: output.ObjectLockLegalHoldStatus === 'ON',
-    }
   }
 
   async #open(
@@ -240,7 +220,7 @@ export class S3Storage implements Storage {
 
   async #refuseExisting(file: FileRef, call: S3Call, options: CallOptions): Promise<void> {
     try {
-      await this.head(file, options)
+      await this.#objects.head(file, options)
     } catch (error) {
       if (isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) return
       throw error
@@ -249,9 +229,5 @@ export class S3Storage implements Storage {
       'HF_STORAGE_EXISTS',
       `cannot ${call.doing} ${call.object} in ${this.location}: it exists already`,
     )
-  }
-
-  #call(doing: string, file: FileRef, permission: string): S3Call {
-    return { doing, object: describeFile(file), permission }
   }
 }

@@ -1,0 +1,68 @@
+import type { Clock } from '../../../lib/clock.ts'
+import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
+import type { ClassifiedFile, StorageClassFeature } from '../features.ts'
+import { sleepUnlessInterrupted } from '../interruption.ts'
+import { type CallOptions, describeFile, type FileRef } from '../storage.ts'
+import { fileCall, type S3Objects } from './s3-objects.ts'
+import type { S3Restore } from './s3-options.ts'
+import { nowMs } from './s3-put.ts'
+
+/** Whose files cannot be read before they are brought back. */
+const ARCHIVES: readonly (string | undefined)[] = ['GLACIER', 'DEEP_ARCHIVE']
+
+/** Between two looks at a file that is being brought back. */
+const LOOK_AGAIN_MS = 60_000
+
+export class S3Classes implements StorageClassFeature {
+  readonly #objects: S3Objects
+  readonly #tier: S3Restore['tier']
+
+  constructor(objects: S3Objects, tier: S3Restore['tier']) {
+    this.#objects = objects
+    this.#tier = tier
+  }
+
+  async *list(options?: CallOptions): AsyncIterable<ClassifiedFile> {
+    const { keys } = this.#objects
+    for await (const { key, isLatest, content } of this.#objects.versions(keys.root, options)) {
+      const file = keys.fileOf(key)
+      if (content === undefined || file === undefined) continue
+      yield { kind: file.kind, ...content, isHidden: !isLatest }
+    }
+  }
+
+  async state(file: FileRef, options?: CallOptions): Promise<'readable' | 'archived' | 'being restored'> {
+    const { storageClass, restore } = await this.#objects.head(file, options)
+    if (!ARCHIVES.includes(storageClass)) return 'readable'
+    if (restore === undefined) return 'archived'
+    return restore.includes('ongoing-request="true"') ? 'being restored' : 'readable'
+  }
+
+  async requestRestore(file: FileRef, days: number, options?: CallOptions): Promise<void> {
+    const target = this.#objects.target(file)
+    const call = fileCall('bring back', file, 's3:RestoreObject')
+    const RestoreRequest = { Days: days, GlacierJobParameters: { Tier: this.#tier } }
+    try {
+      await this.#objects.client.call(call, options, (s3, request) =>
+        s3.restoreObject({ ...target, RestoreRequest }, request),
+      )
+    } catch (error) {
+      // It has been asked for already.
+      if (!isHoldfastError(error) || error.context.error !== 'RestoreAlreadyInProgress') throw error
+    }
+  }
+
+  /** Waits until an archived file can be read, and has it brought back when nobody has asked for that. HF_STORAGE_ARCHIVED when it takes too long. */
+  async bringBack(file: FileRef, { days, timeoutMs }: S3Restore, clock: Clock, options?: CallOptions): Promise<void> {
+    await this.requestRestore(file, days, options)
+    for (const start = nowMs(clock); (await this.state(file, options)) !== 'readable'; ) {
+      if (nowMs(clock) - start >= timeoutMs)
+        throw new HoldfastError(
+          'HF_STORAGE_ARCHIVED',
+          `${describeFile(file)} in ${this.#objects.client.location} has not come back from its archive in time`,
+          { hint: 'Try again later, or raise s3.restore-timeout.' },
+        )
+      await sleepUnlessInterrupted(clock, LOOK_AGAIN_MS, options?.signal)
+    }
+  }
+}
