@@ -23,6 +23,7 @@ const inSharedMemory: readonly string[] = [
 ]
 
 const modules: Readonly<Record<string, readonly string[]>> = {
+  'line-sum': [],
   poly1305: [],
   rabin: ['--enable', 'threads,simd,relaxed-simd', ...inSharedMemory],
   scrypt: ['--enable', 'threads,simd', ...inSharedMemory],

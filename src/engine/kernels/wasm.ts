@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-export type WasmName = 'poly1305' | 'rabin' | 'scrypt' | 'sha256'
+export type WasmName = 'line-sum' | 'poly1305' | 'rabin' | 'scrypt' | 'sha256'
 
 export interface WasmMemory {
   readonly buffer: ArrayBufferLike

@@ -95,6 +95,7 @@ describe('settings of a PostgreSQL source', () => {
       excludeTables: [],
       excludeTableData: [],
       sliceBytes: 1024 ** 3,
+      fingerprint: 'stream',
       lockTimeoutMs: 30_000,
       globals: true,
     })

@@ -23,6 +23,10 @@ export interface PostgresSettings {
 export const dumpFormats = ['directory', 'custom', 'plain'] as const
 export type DumpFormat = (typeof dumpFormats)[number]
 
+/** What is kept of the rows of a table, to compare those of a restore with: their stream, or their sum in whatever order. */
+export const fingerprintKinds = ['stream', 'rows'] as const
+export type FingerprintKind = (typeof fingerprintKinds)[number]
+
 /** Which objects of a database: `*` and `?` stand for any letters and any letter. None: all. */
 export interface DumpSelection {
   readonly schemas: readonly string[]
@@ -43,6 +47,8 @@ export interface LogicalSettings extends DumpSelection {
   readonly format: DumpFormat
   /** Tables are read in slices of so much, side by side. */
   readonly sliceBytes: number
+  /** Of tables that are read in one go; those that are read in slices have a sum. */
+  readonly fingerprint: FingerprintKind
   /** How long to wait for tables that somebody changes. */
   readonly lockTimeoutMs: number
   /** Whether roles and tablespaces of the cluster are kept as well. */
@@ -92,6 +98,7 @@ const logicalKeys = {
   excludeTables: tableNames.optional(),
   excludeTableData: tableNames.optional(),
   sliceBytes: size(MIN_SLICE_BYTES, MAX_SLICE_BYTES).optional(),
+  fingerprint: z.enum(fingerprintKinds).optional(),
   lockTimeout: z
     .string()
     .transform((text, context) => {
@@ -125,6 +132,7 @@ const withDefaults = (keys: LogicalKeys): LogicalSettings => ({
   excludeTables: keys.excludeTables ?? [],
   excludeTableData: keys.excludeTableData ?? [],
   sliceBytes: keys.sliceBytes ?? DEFAULT_SLICE_BYTES,
+  fingerprint: keys.fingerprint ?? 'stream',
   lockTimeoutMs: keys.lockTimeout ?? DEFAULT_LOCK_TIMEOUT_MS,
   globals: keys.globals ?? true,
 })

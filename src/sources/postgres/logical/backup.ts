@@ -1,9 +1,12 @@
 import { backupEntries } from '../../../engine/archive/entries-backup.ts'
 import type { EntrySink } from '../../../engine/archive/entry-tree.ts'
+import { LINE_SUM_KEY_BYTES } from '../../../engine/kernels/line-sum.ts'
 import { rootOf } from '../../../engine/repository/snapshot.ts'
+import { toHex } from '../../../lib/bytes.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { formatTime, localTimestamp } from '../../../lib/go-time.ts'
+import { randomBytes } from '../../../lib/random.ts'
 import { storeJson } from '../../json-file.ts'
 import type { BackupJob, SourceBackup } from '../../source.ts'
 import { OLDEST_MAJOR } from '../cluster-facts.ts'
@@ -54,6 +57,7 @@ export async function backupLogically(backup: LogicalBackup, job: BackupJob): Pr
   if (previous !== undefined) checkSameServer(source, previous.server, server)
   await requireTables(source, job.require, endpoint, password, signal)
   const reason = asked === 'full' ? undefined : READ_EVERYTHING
+  const rowSumKey = randomBytes(LINE_SUM_KEY_BYTES)
   let manifest: LogicalManifest | undefined
   const write = async (entries: EntrySink): Promise<void> => {
     const attributes = { mtime: labels.time, uid: labels.uid, gid: labels.gid }
@@ -70,6 +74,7 @@ export async function backupLogically(backup: LogicalBackup, job: BackupJob): Pr
           settings,
           program,
           majorVersion: server.majorVersion,
+          rowSumKey,
           signal,
         }),
       )
@@ -83,6 +88,9 @@ export async function backupLogically(backup: LogicalBackup, job: BackupJob): Pr
       programVersion: program.version,
       averageBytes: DUMP_AVERAGE_BYTES,
       chunkerPolynomial: repository.config.chunkerPolynomial.toString(16),
+      rowSumKey: databases.some(({ tables }) => tables.some(({ rowSum }) => rowSum !== undefined))
+        ? toHex(rowSumKey)
+        : undefined,
       roles: facts.roles,
       globals,
       databases,

@@ -1,3 +1,4 @@
+import { LineSum, lineSumText } from '../../../engine/kernels/line-sum.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import type { Endpoint } from '../endpoint.ts'
 import type { LogicalSettings } from '../settings.ts'
@@ -23,6 +24,8 @@ export interface DatabaseDump {
   readonly settings: LogicalSettings
   readonly program: ClientProgram
   readonly majorVersion: number
+  /** Of the sums of rows. */
+  readonly rowSumKey: Uint8Array
   readonly signal: AbortSignal | undefined
 }
 
@@ -113,6 +116,8 @@ interface ReadTable {
   readonly read: TableRead
   readonly parts: ReadPart[]
   rows: number
+  /** Of the rows of each slice; undefined when no sum is wanted. */
+  readonly sums: bigint[] | undefined
 }
 
 async function dumpTables(
@@ -124,7 +129,8 @@ async function dumpTables(
 ): Promise<DumpedFiles> {
   const { files } = dump
   files.directory(folder)
-  const tables = reads.map((read): ReadTable => ({ read, parts: [], rows: 0 }))
+  const hasSum = ({ statements }: TableRead): boolean => statements.length > 1 || dump.settings.fingerprint === 'rows'
+  const tables = reads.map((read): ReadTable => ({ read, parts: [], rows: 0, sums: hasSum(read) ? [] : undefined }))
   const tasks = tables.flatMap((table) => table.read.statements.map((_, slice) => ({ table, slice })))
   const blobs = toc.entries.some(({ kind }) => kind === 'BLOBS')
   let largeObjects: DatabaseRecord['largeObjects']
@@ -134,7 +140,7 @@ async function dumpTables(
     await using session = await joinSnapshot(dump.endpoint, dump.password, snapshot, dump.majorVersion, signal)
     await useEncoding(session, toc)
     for (let task = tasks[next++]; task !== undefined; task = tasks[next++])
-      await readSlice(session, files, task.table, task.slice)
+      await readSlice(session, dump, task.table, task.slice)
   }
   const readBlobs = async (signal: AbortSignal): Promise<void> => {
     if (!blobs) return
@@ -147,10 +153,11 @@ async function dumpTables(
   )
   const names = dataFileNames(toc.entries)
   const records: TableRecord[] = []
-  for (const { read, parts, rows } of tables) {
+  for (const { read, parts, rows, sums } of tables) {
     const path = `${folder}/${names.get(read.entry.dumpId)!}`
     const { schema, name, columns } = read
-    records.push({ schema, name, rows, columns, ...(await files.finish(path, parts)) })
+    const rowSum = sums && lineSumText(sums)
+    records.push({ schema, name, rows, columns, ...(await files.finish(path, parts)), rowSum })
   }
   const entries = toc.entries.map((entry) => ({ ...entry, fileName: names.get(entry.dumpId) }))
   const content = [directoryToc({ ...toc, entries })]
@@ -163,17 +170,33 @@ async function dumpTables(
 }
 
 /** Reads a slice of a table, or all of it. */
-async function readSlice(session: CopySession, files: DumpFiles, table: ReadTable, slice: number): Promise<void> {
+async function readSlice(
+  session: CopySession,
+  { files, rowSumKey }: DatabaseDump,
+  table: ReadTable,
+  slice: number,
+): Promise<void> {
   const { statements, schema, name } = table.read
   try {
     await session.rows(`LOCK TABLE ONLY ${quoted(schema)}.${quoted(name)} IN ACCESS SHARE MODE NOWAIT`)
   } catch (error) {
     throw lockError(error, [asListed(table.read)], session.place.server)
   }
-  const rows = session.copyOut(Buffer.from(statements[slice]!, 'latin1'), (count) => {
+  const read = session.copyOut(Buffer.from(statements[slice]!, 'latin1'), (count) => {
     table.rows += count
   })
+  const sum = table.sums && new LineSum(rowSumKey)
+  const rows = sum === undefined ? read : summed(read, sum)
   table.parts[slice] = await files.read(slice === statements.length - 1 ? withEnd(rows) : rows)
+  if (sum !== undefined) table.sums![slice] = sum.sum
+}
+
+/** Passes rows on, and adds them up. */
+async function* summed(rows: AsyncIterable<Uint8Array>, sum: LineSum): AsyncGenerator<Uint8Array> {
+  for await (const piece of rows) {
+    sum.update(piece)
+    yield piece
+  }
 }
 
 async function* withEnd(rows: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

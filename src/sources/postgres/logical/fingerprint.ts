@@ -1,5 +1,6 @@
 import { StreamDigester } from '../../../engine/archive/stream-digest.ts'
 import type { CutRule } from '../../../engine/archive/stream-saver.ts'
+import { LineSum, lineSumText } from '../../../engine/kernels/line-sum.ts'
 import { ByteInput } from '../byte-input.ts'
 import type { CopySession } from './copy-session.ts'
 import { END_OF_ROWS, fingerprintOf } from './dump-files.ts'
@@ -11,25 +12,34 @@ import type { TableRead } from './table-reads.ts'
 export interface TableFingerprint {
   readonly rows: number
   readonly bytes: number
-  readonly fingerprint: string
+  /** Of the rows in their order; undefined when there is a sum, which their order does not change. */
+  readonly fingerprint: string | undefined
+  readonly rowSum: string | undefined
 }
 
 /** Reads what a backup has read, and says what it would be in the repository, without storing it. */
 export class Fingerprinter {
   readonly #digester: StreamDigester
   readonly #rule: CutRule
+  readonly #rowSumKey: string | undefined
 
-  constructor({ chunkerPolynomial, averageBytes }: Pick<LogicalManifest, 'chunkerPolynomial' | 'averageBytes'>) {
+  constructor({
+    chunkerPolynomial,
+    averageBytes,
+    rowSumKey,
+  }: Pick<LogicalManifest, 'chunkerPolynomial' | 'averageBytes' | 'rowSumKey'>) {
+    this.#rowSumKey = rowSumKey
     this.#digester = new StreamDigester(BigInt(`0x${chunkerPolynomial}`))
     this.#rule = { kind: 'content', averageBytes }
   }
 
-  /** The rows of a table as the session sees them, cut where those of `record` were. */
+  /** The rows of a table as the session sees them, added up, or cut where those of the record were, whichever it knows. */
   async table(
     session: CopySession,
     { statements }: Pick<TableRead, 'statements'>,
-    { slices }: Pick<TableRecord, 'slices'>,
+    { slices, rowSum }: Pick<TableRecord, 'slices' | 'rowSum'>,
   ): Promise<TableFingerprint> {
+    if (rowSum !== undefined) return await this.#sum(session, statements)
     let rows = 0
     const input = new ByteInput(
       rowsOf(session, statements, (count) => {
@@ -45,7 +55,18 @@ export class Fingerprinter {
       ids.push(digest.ids)
       bytes += digest.size
     }
-    return { rows, bytes, fingerprint: fingerprintOf(Buffer.concat(ids)) }
+    return { rows, bytes, fingerprint: fingerprintOf(Buffer.concat(ids)), rowSum: undefined }
+  }
+
+  async #sum(session: CopySession, statements: readonly string[]): Promise<TableFingerprint> {
+    const sum = new LineSum(Buffer.from(this.#rowSumKey ?? '', 'hex'))
+    let bytes = END_OF_ROWS.length
+    for (const statement of statements)
+      for await (const piece of session.copyOut(Buffer.from(statement, 'latin1'))) {
+        sum.update(piece)
+        bytes += piece.length
+      }
+    return { rows: sum.lines, bytes, fingerprint: undefined, rowSum: lineSumText([sum.sum]) }
   }
 
   /** All large objects of a database. */

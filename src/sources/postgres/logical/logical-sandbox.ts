@@ -136,7 +136,9 @@ export class LogicalSandbox implements ProofSandbox {
       const now = await fingerprinter.table(session, read, table)
       bytes += now.bytes
       if (now.rows !== table.rows) faults.push({ item, what: `it has ${now.rows} rows, and ${table.rows} were read` })
-      else if (now.fingerprint !== table.fingerprint)
+      else if (now.rowSum !== table.rowSum)
+        faults.push({ item, what: `its ${now.rows} rows are not those that were read` })
+      else if (now.fingerprint !== undefined && now.fingerprint !== table.fingerprint)
         faults.push({ item, what: `its ${now.rows} rows are not those that were read, or in another order` })
     }
     checks.faults(

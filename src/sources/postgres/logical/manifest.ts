@@ -32,6 +32,8 @@ export interface LogicalManifest {
   readonly averageBytes: number
   /** Of the fingerprints that decide where is cut, in hex: those of the repository that the snapshot was made in. */
   readonly chunkerPolynomial: string
+  /** Of the sums of rows, 16 bytes in hex, new for each snapshot; undefined when there are no sums. */
+  readonly rowSumKey: string | undefined
   /** Roles of the cluster but the built-in ones. */
   readonly roles: readonly string[]
   readonly globals: (StoredFile & { readonly withPasswords: boolean }) | undefined
@@ -82,6 +84,11 @@ export interface TableRecord extends StoredFile {
    * were read in slices.
    */
   readonly slices: readonly number[]
+  /**
+   * Of tables that were read in slices, and of all with `fingerprint: rows`: the sum modulo 2^128 of SipHash-2-4-128 of each row as COPY
+   * writes it, in hex. Equal for equal rows in whatever order.
+   */
+  readonly rowSum: string | undefined
 }
 
 const count = z.int().min(0)
@@ -91,14 +98,19 @@ const path = z.string().regex(/^(?!\/)(?!.*(^|\/)\.\.?(\/|$))[^\0]+$/s)
 const file = { path, bytes: count, fingerprint }
 const backupType = z.enum(backupTypes)
 
-const table: z.ZodType<TableRecord> = z.strictObject({
-  ...file,
-  schema: z.string(),
-  name: z.string(),
-  rows: count,
-  columns: z.array(z.string()),
-  slices: z.array(count).min(1),
-})
+const digits32 = z.string().regex(/^[0-9a-f]{32}$/)
+
+const table: z.ZodType<TableRecord> = z
+  .strictObject({
+    ...file,
+    schema: z.string(),
+    name: z.string(),
+    rows: count,
+    columns: z.array(z.string()),
+    slices: z.array(count).min(1),
+    rowSum: digits32.optional(),
+  })
+  .transform(({ rowSum, ...rest }): TableRecord => ({ ...rest, rowSum }))
 
 const database = z
   .strictObject({
@@ -137,6 +149,7 @@ export const logicalManifest: z.ZodType<LogicalManifest> = z
     programVersion: z.string(),
     averageBytes: count,
     chunkerPolynomial: z.string().regex(/^[0-9a-f]{1,16}$/),
+    rowSumKey: digits32.optional(),
     roles: z.array(z.string()),
     globals: z.strictObject({ ...file, withPasswords: z.boolean() }).optional(),
     databases: z.array(database),
@@ -146,7 +159,12 @@ export const logicalManifest: z.ZodType<LogicalManifest> = z
     started: z.string(),
     ended: z.string(),
   })
-  .transform(({ globals, reason, ...rest }): LogicalManifest => ({ ...rest, globals, reason }))
+  .refine(
+    ({ rowSumKey, databases }) =>
+      rowSumKey !== undefined || databases.every(({ tables }) => tables.every(({ rowSum }) => rowSum === undefined)),
+    'sums of rows need their key',
+  )
+  .transform(({ globals, reason, rowSumKey, ...rest }): LogicalManifest => ({ ...rest, globals, reason, rowSumKey }))
 
 const MAX_MANIFEST_BYTES = 512 * 1024 * 1024
 
