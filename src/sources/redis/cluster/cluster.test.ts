@@ -16,6 +16,7 @@ import type { StoredSnapshot } from '../../../engine/repository/snapshot.ts'
 import type { ProofCheck } from '../../proof.ts'
 import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import { redisManifest } from '../manifest.ts'
+import { encodeLength, RdbWriter } from '../rdb/writer.ts'
 import { mergeRdb } from './merge.ts'
 import { parseRange, slotOf } from './slots.ts'
 
@@ -180,6 +181,28 @@ describe.skipIf(lacks('redis-server'))('files of several servers', () => {
       const { entries, summary } = readRdbFile(Buffer.concat(merged))
       expect(summary.checksum).toBe('matches')
       expect(databasesOf(entries)).toEqual(expected)
+    }
+    // Valkey writes some of what it says of the file between keys.
+    const writer = new RdbWriter(dialect, version)
+    const none = { db: 0, expiresAt: undefined, frequency: undefined, idleSeconds: undefined, code: 0, start: 0 }
+    for (const key of ['a', 'b', 'c']) {
+      writer.key(0, { ...none, key: Buffer.from(key) })
+      writer.value(Buffer.concat([encodeLength(1_500_000), noise(9, 1_500_000)]))
+      writer.aux(Buffer.from('between'), Buffer.from('keys'))
+    }
+    writer.end()
+    const odd = writer.take()
+    for (const size of [65_536, 100_000, 2_000_000]) {
+      const merged: Uint8Array[] = []
+      const parts = [odd, files[1]!].map((file, i) => ({
+        name: `server ${i}`,
+        format: { dialect, version },
+        bytes: pieces(file, size),
+      }))
+      for await (const piece of mergeRdb(parts)) merged.push(piece)
+      const { entries, summary } = readRdbFile(Buffer.concat(merged))
+      expect(entries).toHaveLength(43)
+      expect(summary.aux.get('between')).toBe('keys')
     }
     const cut = [files[0]!, files[1]!.subarray(0, 2_000_000)].map((file, i) => ({
       name: `server ${i}`,

@@ -70,18 +70,21 @@ class Merger {
   /** Writes all keys of a part, and of the first one what the file says of itself. */
   async read({ name, bytes }: Part, isFirst: boolean): Promise<void> {
     const me = Symbol(name)
-    let done: Entry[] = []
+    /** Entries, and what stands between them, in their order. */
+    let done: (Entry | (() => void))[] = []
     let open: Entry | undefined
     const splitter = new RdbSplitter({
       onAux: (field, value) => {
         const text = field.toString('latin1')
         if (text === OF_ALL) this.#usedMemory += Number(value) || 0
-        else if (isFirst && !IS_ORIGIN.test(text)) this.#writer.aux(field, value)
+        else if (isFirst && !IS_ORIGIN.test(text)) done.push(() => this.#writer.aux(field, value))
       },
       onLibrary: (code) => {
-        const text = code.toString('latin1')
-        if (!this.#libraries.has(text)) this.#writer.library(code)
-        this.#libraries.add(text)
+        done.push(() => {
+          const text = code.toString('latin1')
+          if (!this.#libraries.has(text)) this.#writer.library(code)
+          this.#libraries.add(text)
+        })
       },
       onModuleData: () => {
         throw new HoldfastError('HF_SOURCE_UNSUPPORTED', `modules of ${name} keep data outside of keys`, {
@@ -106,6 +109,10 @@ class Merger {
       while (this.#pen !== undefined && this.#pen !== me) await this.#wait()
       splitter.push(chunk)
       for (const entry of done) {
+        if (typeof entry === 'function') {
+          entry()
+          continue
+        }
         if (this.#pen !== me) this.#begin(entry)
         for (const piece of entry.value) this.#writer.value(piece)
         this.#pen = undefined

@@ -57,6 +57,7 @@ const versions: Readonly<Record<RdbDialect, readonly [number, number]>> = { redi
 const MAX_AUX_FIELDS = 64
 const MAX_AUX_BYTES = 1024
 const FUNCTION_KIND = 33
+const SLOT_SIZES = 'slot-info'
 
 /**
  * Reads an RDB file while it comes: checks it whole (header, structure of every value, end, CRC-64) and gives every key. It holds no more
@@ -188,7 +189,9 @@ export class RdbReader {
         case OPCODE.aux: {
           const name = copyOf(yield* input.string())
           const value = copyOf(yield* input.string())
-          if (aux.size < MAX_AUX_FIELDS && name !== undefined && value !== undefined) {
+          // Valkey writes how large the table of a slot will be, before its keys: that is of no use to anybody else.
+          if (name === undefined || value === undefined || name.toString('latin1') === SLOT_SIZES) break
+          if (aux.size < MAX_AUX_FIELDS) {
             aux.set(name.toString(), value.toString())
             observer.onAux?.(name, value)
           }

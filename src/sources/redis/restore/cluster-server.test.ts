@@ -125,6 +125,21 @@ describe.skipIf(lacks('redis-server'))('a restore into a running cluster', () =>
     expect(kept.map(({ key }) => String(key))).toEqual(['old'])
   })
 
+  test('needs the rights that the guide names, on every node', async () => {
+    const rights =
+      '~* &* +ping +info +psync +sync +replconf +select +exists +restore +flushall +function +pubsub|numsub +config|get +config|set +replicaof +cluster|nodes +cluster|info +asking'
+    for (const node of masters()) await node.command('ACL', 'SETUSER', 'restore', 'on', '>right', ...rights.split(' '))
+    await ownerOf('old').command('SET', 'old', 'data')
+    const planned = await plan({ overwrite: true }, `redis://restore:right@127.0.0.1:${cluster.nodes[0]!.port}`)
+    expect(planned.plan.problems).toEqual([])
+    expect(await planned.execute(restoreNotes())).toMatchObject({ errors: 0 })
+    expect(await digestOfAll()).toBe(digest)
+    await masters()[2]!.command('ACL', 'SETUSER', 'restore', '-restore')
+    const weak = await plan({ overwrite: true }, `redis://restore:right@127.0.0.1:${cluster.nodes[0]!.port}`)
+    expect(errorsOf(weak)).toEqual([expect.stringContaining(`redis 127.0.0.1:${masters()[2]!.port} refuses RESTORE`)])
+    for (const node of masters()) await node.command('ACL', 'DELUSER', 'restore')
+  })
+
   test('of some keys leaves others alone', async () => {
     await ownerOf('key:7').command('SET', 'key:7', 'in the way')
     await ownerOf('mine').command('SET', 'mine', 'kept')
