@@ -107,6 +107,16 @@ export const registry: Registry = {
       load: async () => (await import('./commands/key-doctor.ts')).keyDoctorCommand,
     },
     {
+      name: 'key export',
+      describe: async () => (await import('./descriptions/key-export.ts')).keyExportDescription,
+      load: async () => (await import('./commands/key-export.ts')).keyExportCommand,
+    },
+    {
+      name: 'key import',
+      describe: async () => (await import('./descriptions/key-import.ts')).keyImportDescription,
+      load: async () => (await import('./commands/key-import.ts')).keyImportCommand,
+    },
+    {
       name: 'key list',
       describe: async () => (await import('./descriptions/key-list.ts')).keyListDescription,
       load: async () => (await import('./commands/key-list.ts')).keyListCommand,
