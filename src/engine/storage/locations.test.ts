@@ -23,10 +23,8 @@ describe('locations', () => {
   })
 
   test.each([
-    ['sftp:user@host:/srv', 'SFTP'],
     ['b2:bucket:path', 'Backblaze'],
     ['swift:container:/path', 'Swift'],
-    ['rclone:remote:path', 'rclone'],
   ])('%s is refused by name', async (location, name) => {
     const error = await errorFrom(() => openStorage(location))
     expect(error.code).toBe('HF_UNSUPPORTED')

@@ -7,8 +7,10 @@ import { withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
 import { type RetryOptions, withRetry } from './layers/with-retry.ts'
 import { localBackend } from './local/local-backend.ts'
 import { defaultNetwork, type NetworkSettings } from './network.ts'
+import { rcloneBackend } from './rclone/rclone-backend.ts'
 import { restBackend } from './rest/rest-backend.ts'
 import { s3Backend } from './s3/s3-backend.ts'
+import { sftpBackend } from './sftp/sftp-backend.ts'
 import type { Storage } from './storage.ts'
 import type { StoreSettings } from './store-settings.ts'
 
@@ -33,13 +35,13 @@ const unsupported = (title: string): Backend => ({ title, options: [], settings:
 const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
   ['local', localBackend],
   ['s3', s3Backend],
-  ['sftp', unsupported('SFTP')],
+  ['sftp', sftpBackend],
   ['rest', restBackend],
   ['azure', azureBackend],
   ['gs', gsBackend],
   ['b2', unsupported('Backblaze B2')],
   ['swift', unsupported('OpenStack Swift')],
-  ['rclone', unsupported('rclone')],
+  ['rclone', rcloneBackend],
 ])
 
 /**

@@ -1,5 +1,6 @@
 import { type ErrorCode, HoldfastError, type HoldfastErrorOptions, systemErrorCode } from '../../../lib/errors.ts'
 import { interruption } from '../interruption.ts'
+import { unreachableError } from '../unreachable.ts'
 import type { HttpReply } from './http-connection.ts'
 
 /** What was tried: "cannot write data/ab12cd34 in rest:http://host/". */
@@ -102,16 +103,6 @@ const tlsFailures: Readonly<Record<string, readonly [words: string, hint: string
   CERT_REVOKED: ['the certificate of the server was revoked', 'Ask who runs the server.'],
 }
 
-const unreachable: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'there is no machine of this name',
-  EAI_AGAIN: 'the name of the machine cannot be looked up',
-  ECONNREFUSED: 'nothing listens at this address',
-  EHOSTUNREACH: 'there is no way to the machine',
-  ENETUNREACH: 'there is no way to the network of the machine',
-  ENOENT: 'there is no such socket',
-  EACCES: 'the socket may not be used by this user',
-}
-
 /** A connection that could not be made, or broke. */
 export function connectionError(attempted: Attempted, cause: unknown, state: ConnectionState): HoldfastError {
   if (state.signal?.aborted) return interruption(state.signal)
@@ -133,14 +124,9 @@ export function connectionError(attempted: Attempted, cause: unknown, state: Con
     })
   if (systemCode.startsWith('HPE_'))
     return failed('HF_STORAGE_LOCATION', 'what answers there does not speak HTTP', { hint: noServer })
-  const why = unreachable[systemCode]
-  if (why !== undefined)
-    return failed('HF_STORAGE_UNREACHABLE', why, {
-      // A server that was there a moment ago is being started anew; one that never was is a mistake in the location.
-      retry: state.wasReached ? 'later' : 'after-fix',
-      hint: 'Check the location, and that the server runs.',
-    })
-  return failed('HF_STORAGE_UNREACHABLE', `the connection broke: ${reasonOf(cause)}`, {})
+  const { object, location } = attempted
+  const { wasReached } = state
+  return unreachableError(cause, { sentence: sentence(attempted), wasReached, context: { object, location } })
 }
 
 const sentence = ({ doing, object, location }: Attempted): string => `cannot ${doing} ${object} in ${location}`

@@ -9,7 +9,7 @@ import { listFiles } from '../list-files.ts'
 import type { Storage } from '../storage.ts'
 import { openRest } from './testing.ts'
 
-const few: CheckSizes = { listedFiles: 300, largeFileBytes: 8 << 20 }
+const few: CheckSizes = { listedFiles: 150, largeFileBytes: 4 << 20 }
 
 /**
  * rclone 1.60 writes into a folder under the final name, and removes an upload that was cut off some time later; nothing a client does could
