@@ -62,6 +62,12 @@ class EnvironmentReader {
       if (Object.keys(record).length === 0) this.#note(path, found.place)
       record[value.key] = found.value
       this.#note([...path, value.key], found.place)
+      if (found.password === undefined) continue
+      const { text: variableName } = found.place
+      record.password = `env:${variableName}`
+      this.#note([...path, 'password'], found.place)
+      this.#refuseOther(found.password, variableName, values.find(({ key }) => key === 'password')?.names ?? [])
+      break
     }
     const first = this.#places.get(JSON.stringify(path))
     if (first === undefined) return
@@ -116,7 +122,10 @@ class EnvironmentReader {
     return { draft, problems: this.#problems, warnings: this.#warnings }
   }
 
-  #valueOf({ names, kind }: DefinedValue): { readonly value: unknown; readonly place: Place } | undefined {
+  #valueOf({
+    names,
+    kind,
+  }: DefinedValue): { readonly value: unknown; readonly place: Place; readonly password?: string } | undefined {
     const name = names.find((candidate) => this.#textOf(candidate, kind) !== undefined)
     if (name === undefined) return undefined
     const text = this.#textOf(name, kind)!
@@ -126,6 +135,8 @@ class EnvironmentReader {
     // Readers of env files as simple as `docker run --env-file` keep quotes and comments as part of the value (S1-B11).
     if (/^(["']).*\1(\s+#.*)?$/s.test(text))
       this.#refuse(place, 'has quotes around its value; whatever reads the env file keeps them, so leave them out')
+    const split = kind === 'url' ? splitPassword(text) : undefined
+    if (split !== undefined) return { value: split.url, place, password: split.password }
     return { value: kind === 'number' && /^\d{1,15}$/.test(text) ? Number(text) : text, place }
   }
 
@@ -148,6 +159,15 @@ class EnvironmentReader {
         this.#refuse(this.#place(first), `${first} and ${other} mean the same and differ; unset one of them`)
   }
 
+  /** A password that stands in a URL and in a variable of its own is to be one. */
+  #refuseOther(password: string, from: string, names: readonly string[]): void {
+    for (const name of names) {
+      const other = this.#textOf(name, 'secret')
+      if (other !== undefined && !isSameSecret(password, trimSecret(other)))
+        this.#refuse(this.#place(from), `the password in ${from} and ${name} differ; unset one of them`)
+    }
+  }
+
   #refuse(place: Place, what: string): void {
     this.foundAny = true
     this.#problems.push({ place, what })
@@ -158,6 +178,22 @@ class EnvironmentReader {
   }
 
   #place = (name: string): Place => ({ text: name, order: variableOrder.get(name) ?? variableOrder.size })
+}
+
+/** A URL and the password in it, as it stands there; undefined when it has none. */
+function splitPassword(text: string): { readonly url: string; readonly password: string } | undefined {
+  const found = /^([a-z][a-z0-9+.-]*:\/\/)([^/?#]*)@([^@]*)$/is.exec(text)
+  const [, scheme, login = '', rest] = found ?? []
+  const colon = login.indexOf(':')
+  return colon < 0 ? undefined : { url: `${scheme}${login.slice(0, colon)}@${rest}`, password: login.slice(colon + 1) }
+}
+
+function isSameSecret(encoded: string, plain: string): boolean {
+  try {
+    return decodeURIComponent(encoded) === plain
+  } catch {
+    return false
+  }
 }
 
 const variableOrder: ReadonlyMap<string, number> = new Map(

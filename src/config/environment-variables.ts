@@ -2,8 +2,11 @@
 export interface DefinedValue {
   readonly key: string
   readonly names: readonly string[]
-  /** How the text of the variable becomes the value; `secret` makes a reference to the variable. */
-  readonly kind: 'text' | 'number' | 'secret'
+  /**
+   * How the text of the variable becomes the value; `secret` makes a reference to the variable. The password of a `url` is taken out of it, and
+   * `password` becomes a reference to the variable instead: whoever reads it takes the password of the URL.
+   */
+  readonly kind: 'text' | 'number' | 'secret' | 'url'
 }
 
 /** A repository or a source that variables define. */
@@ -67,7 +70,7 @@ export const definedParts: readonly DefinedPart[] = [
     type: 'mongodb',
     title: 'the MongoDB server',
     values: [
-      { key: 'url', names: ['MONGODB_URL', 'MONGO_URL', 'MONGODB_URI', 'MONGO_URI'], kind: 'text' },
+      { key: 'url', names: ['MONGODB_URL', 'MONGO_URL', 'MONGODB_URI', 'MONGO_URI'], kind: 'url' },
       { key: 'password', names: ['MONGODB_PASSWORD', 'MONGO_PASSWORD'], kind: 'secret' },
     ],
     needs: { url: 'it says where the server is' },

@@ -58,12 +58,22 @@ describe('variables define what a file would', () => {
       value: 'env:REDIS_PASSWORD',
       origin: 'REDIS_PASSWORD',
     })
-    expect(shown).toContainEqual({
-      path: 'sources.mongodb.url',
-      value: 'mongodb://backup:***@mongo/',
-      origin: 'MONGO_URL',
-    })
+    expect(shown).toContainEqual({ path: 'sources.mongodb.url', value: 'mongodb://backup@mongo/', origin: 'MONGO_URL' })
+    expect(shown).toContainEqual({ path: 'sources.mongodb.password', value: 'env:MONGO_URL', origin: 'MONGO_URL' })
     expect(JSON.stringify(shown)).not.toMatch(/hunter2|redis secret|\$secret/)
+  })
+
+  test('a password in a URL is one that the URL refers to, and no other may be set', async () => {
+    const url = 'mongodb+srv://a%40b:p%2Fw@cluster.example.net/shop?authSource=admin'
+    const { sources } = await loadVariables({ ...repository, MONGODB_URI: url, MONGO_PASSWORD: 'p/w' })
+    expect(sources.get('mongodb')!.settings).toMatchObject({
+      url: 'mongodb+srv://a%40b@cluster.example.net/shop?authSource=admin',
+      password: { kind: 'env', name: 'MONGODB_URI' },
+    })
+    const differing = loadVariables({ ...repository, MONGODB_URI: url, MONGO_PASSWORD: 'hunter2' })
+    expect(await problemsIn(differing)).toEqual([
+      'MONGODB_URI: the password in MONGODB_URI and MONGO_PASSWORD differ; unset one of them',
+    ])
   })
 
   test('POSTGRES_* means the same as DB_*, and its origin is shown (S3-25)', async () => {

@@ -1,3 +1,5 @@
+import { HoldfastError } from '../../lib/errors.ts'
+
 /** Where a deployment is and who asks, out of a connection string without its password. */
 export interface MongoEndpoint {
   /** The connection string without user and password. */
@@ -23,6 +25,8 @@ const refusedParameters: ReadonlyMap<string, string> = new Map([
   ['sockettimeoutms', 'would end reads that take their time'],
 ])
 
+const NOT_ENCODED = 'has a user or password that is not percent-encoded'
+
 const FORM = /^mongodb(\+srv)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/
 
 /**
@@ -40,6 +44,8 @@ export function parseMongoUrl(text: string): MongoEndpoint | string {
     string?,
     string?,
   ]
+  // Behind an unescaped character of a password, which would be taken for a host and be shown.
+  if (`${database}?${query}`.includes('@')) return NOT_ENCODED
   const parameters = new Map([...new URLSearchParams(query)].map(([name, value]) => [name.toLowerCase(), value]))
   for (const [name, why] of refusedParameters)
     if (parameters.has(name)) return `has the parameter ${name}, which ${why}`
@@ -50,7 +56,7 @@ export function parseMongoUrl(text: string): MongoEndpoint | string {
     user = decodeURIComponent(colon < 0 ? login : login.slice(0, colon))
     password = colon < 0 ? undefined : decodeURIComponent(login.slice(colon + 1))
   } catch {
-    return 'has a user or password that is not percent-encoded'
+    return NOT_ENCODED
   }
   if (srv !== '' && (hosts!.includes(',') || hosts!.includes(':')))
     return 'with mongodb+srv has one name without a port'
@@ -62,4 +68,18 @@ export function parseMongoUrl(text: string): MongoEndpoint | string {
     isDirect: parameters.get('directconnection') === 'true',
     parameters,
   }
+}
+
+/**
+ * The password a secret stands for: itself, or the one in it when it is a connection string, as the variables of other programs hold.
+ * @throws HoldfastError HF_SECRET_UNAVAILABLE when that has none; never with a part of it
+ */
+export function passwordIn(secret: string): string {
+  if (!/^mongodb(\+srv)?:\/\//.test(secret)) return secret
+  const endpoint = parseMongoUrl(secret)
+  if (typeof endpoint !== 'string' && endpoint.password !== undefined) return endpoint.password
+  const what = typeof endpoint === 'string' ? endpoint : 'has no password'
+  throw new HoldfastError('HF_SECRET_UNAVAILABLE', `the connection string that \`password\` names ${what}`, {
+    hint: 'characters like @ / ? : in a password are written as %40 %2F %3F %3A',
+  })
 }

@@ -9,6 +9,7 @@ import type {
   SourceProblem,
   SourceServices,
 } from '../source.ts'
+import { passwordIn } from './endpoint.ts'
 import type { MemberSearch } from './member.ts'
 import { MongoProof } from './proof/index.ts'
 import { type MongoSettings, mongoSettings } from './settings.ts'
@@ -64,6 +65,6 @@ class MongoSource implements Source {
 
   async #search(signal: AbortSignal | undefined): Promise<MemberSearch> {
     const { password } = this.#settings
-    return { settings: this.#settings, password: password && (await this.#services.secret(password)), signal }
+    return { settings: this.#settings, password: password && passwordIn(await this.#services.secret(password)), signal }
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { passwordIn } from './endpoint.ts'
 import { fileStem, isSkippedCollection, namespaceMatcher } from './names.ts'
 import { mongoSettings } from './settings.ts'
 
@@ -22,7 +23,26 @@ describe('settings', () => {
     expect(mongoSettings.parse({ url: 'mongodb+srv://cluster.example.net/' }).endpoint.isDirect).toBe(false)
   })
 
+  test('a secret may be the connection string of another program', () => {
+    expect(passwordIn('mongodb')).toBe('mongodb')
+    expect(passwordIn('mongodb://me:p%40ss@db1/shop')).toBe('p@ss')
+    for (const bad of [
+      'mongodb://db1/',
+      'mongodb://me:secret@x@db1/',
+      'mongodb://me:sec/ret@db1/',
+      'mongodb://me:%s@h/',
+    ])
+      try {
+        passwordIn(bad)
+        expect.unreachable()
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'HF_SECRET_UNAVAILABLE' })
+        expect(String(error)).not.toMatch(/sec|ret@/)
+      }
+  })
+
   test.each([
+    [{ url: 'mongodb://me:sec/ret@db1/' }, 'url: has a user or password that is not percent-encoded'],
     [{ url: 'mongodb://me:secret@db1/' }, 'url: must not hold the password'],
     [{ url: 'mongodb://me@db1/' }, 'password: must be there for a user'],
     [{ url: 'mongodb://db1/', password: 'env:X' }, 'password: `url` names no user'],

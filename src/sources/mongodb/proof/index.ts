@@ -2,6 +2,7 @@ import { rootOf } from '../../../engine/repository/snapshot.ts'
 import type { ProofJob, ProofSandbox, SourceProof } from '../../proof.ts'
 import type { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import type { SourceServices } from '../../source.ts'
+import { passwordIn } from '../endpoint.ts'
 import type { MongoSettings } from '../settings.ts'
 import type { SnapshotFiles } from '../snapshot-files.ts'
 
@@ -25,7 +26,7 @@ export class MongoProof implements SourceProof {
   async openSandbox(job: ProofJob, folder: SandboxFolder): Promise<ProofSandbox | undefined> {
     const { openSandbox } = await import('./sandbox.ts')
     const { proof } = this.#settings
-    const password = proof?.password && (await this.#services.secret(proof.password))
+    const password = proof?.password && passwordIn(await this.#services.secret(proof.password))
     const { clock } = this.#services
     return await openSandbox({ files: await this.#files(job), settings: this.#settings, password, clock }, job, folder)
   }

@@ -2,7 +2,7 @@ import { rootOf } from '../../../engine/repository/snapshot.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import type { PlannedRestore, RestoreJob } from '../../restore.ts'
 import type { SourceServices } from '../../source.ts'
-import { type MongoEndpoint, parseMongoUrl } from '../endpoint.ts'
+import { type MongoEndpoint, parseMongoUrl, passwordIn } from '../endpoint.ts'
 import type { MongoSettings } from '../settings.ts'
 import { SnapshotFiles } from '../snapshot-files.ts'
 import { planDirectoryRestore } from './directory.ts'
@@ -44,5 +44,5 @@ async function loginFor(
   if (target.password !== undefined) return { url: target, password: target.password }
   const isSource = target.hosts === source.hosts && (target.user ?? source.user) === source.user
   if (!isSource) return { url: target, password: process.env[PASSWORD_VARIABLE] }
-  return { url: { ...target, user: source.user }, password: password && (await services.secret(password)) }
+  return { url: { ...target, user: source.user }, password: password && passwordIn(await services.secret(password)) }
 }
