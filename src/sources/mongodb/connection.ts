@@ -18,6 +18,8 @@ export interface ConnectOptions {
   readonly purpose?: ErrorPlace['purpose']
   /** Where the only connection goes, whatever the connection string says: one member of a replica set. */
   readonly member?: string
+  /** The database that knows the user, for `member`. */
+  readonly authSource?: string | undefined
   /** How long to look for a server. */
   readonly timeoutMs?: number
   /** Connections at the same time. */
@@ -84,6 +86,11 @@ export class MongoConnection implements AsyncDisposable {
     throw new HoldfastError('HF_SOURCE_DAMAGED', `${this.place.server} answers without a cursor`)
   }
 
+  /** The database that knows the user: as the connection string, its database or a TXT record of DNS has it. */
+  get authSource(): string | undefined {
+    return this.#client.options.credentials?.source
+  }
+
   /** Commands that belong together, as those of a cursor. Ends with the block. */
   session(): ClientSession & AsyncDisposable {
     return this.#client.startSession({ causalConsistency: false })
@@ -140,15 +147,17 @@ const keptForMember = [
   'appName',
 ]
 
-function urlOf({ endpoint, member }: ConnectOptions): string {
+function urlOf({ endpoint, member, authSource }: ConnectOptions): string {
   if (member === undefined) return endpoint.url
   const parameters = new URLSearchParams({ directConnection: 'true' })
   for (const name of keptForMember) {
     const value = endpoint.parameters.get(name.toLowerCase())
     if (value !== undefined) parameters.set(name, value)
   }
+  if (authSource !== undefined) parameters.set('authSource', authSource)
   // Names found by DNS are only served with TLS unless the URL says otherwise.
-  if (endpoint.url.startsWith('mongodb+srv:') && !parameters.has('tls')) parameters.set('tls', 'true')
+  if (endpoint.url.startsWith('mongodb+srv:') && !parameters.has('tls') && !parameters.has('ssl'))
+    parameters.set('tls', 'true')
   return `mongodb://${member}/?${parameters}`
 }
 

@@ -130,7 +130,8 @@ export async function chooseMember(search: MemberSearch): Promise<ChosenMember> 
     }
     const passedOver: string[] = []
     for (const host of await candidates(first, facts, readPreference)) {
-      const found = await tryMember(host, { ...common, readPreference }, facts, readPreference)
+      const { authSource } = first
+      const found = await tryMember(host, { ...common, readPreference, authSource }, facts, readPreference)
       if (typeof found !== 'string') return found
       passedOver.push(`${host} ${found}`)
     }

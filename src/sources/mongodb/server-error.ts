@@ -112,7 +112,17 @@ function meaningOf(code: number | undefined, place: ErrorPlace): Meaning {
 function connectionMeaning(name: string, message: string): Meaning {
   if (name === 'MongoParseError' || name === 'MongoInvalidArgumentError' || name === 'MongoAPIError')
     return { code: 'HF_SOURCE_UNSUPPORTED', hint: 'check the parameters of `url`' }
-  if (/certificate|self.signed|altname/i.test(message))
+  if (/alert certificate required|alert bad certificate|alert handshake failure|alert unknown ca/i.test(message))
+    return {
+      code: 'HF_SOURCE_UNREACHABLE',
+      hint: 'the server wants to see a certificate it trusts: name one in `tls: { cert: FILE, key: FILE }`',
+    }
+  if (/altname/i.test(message))
+    return {
+      code: 'HF_SOURCE_UNREACHABLE',
+      hint: 'the certificate of the server is for other names: use one of them in `url`',
+    }
+  if (/certificate|self.signed/i.test(message))
     return {
       code: 'HF_SOURCE_UNREACHABLE',
       hint: 'name the certificate authority of the server in `tls: { ca: FILE }`',

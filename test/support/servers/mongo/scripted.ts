@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server as NetServer } from 'node:net'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:tls'
 import { doc, encode } from './scripted/bson.ts'
 import { Connection } from './scripted/connection.ts'
 import type { Server, SnapshotHistory } from './scripted/context.ts'
@@ -27,6 +29,8 @@ export interface ScriptedMongoOptions {
   readonly noopIntervalMs?: number
   /** How far back snapshots may read. */
   readonly snapshotWindowSeconds?: number
+  /** Serve TLS, and TLS only: paths of PEM files. With `ca`, clients must show a certificate of that authority. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string }
   readonly faults?: readonly Fault[]
   /** The port it is known by in its set, when clients reach it by another one than its own. */
   readonly knownPort?: number
@@ -53,7 +57,7 @@ export async function startScriptedMongo(options: ScriptedMongoOptions = {}): Pr
   if (auth !== undefined) users.create('admin', auth.user, auth.password, [{ role: 'root', db: 'admin' }])
   const faults = new Faults()
   for (const fault of options.faults ?? []) faults.add(fault)
-  const net = createServer()
+  const net = options.tls === undefined ? createServer() : tlsServer(options.tls)
   await new Promise<void>((resolve, reject) => net.once('error', reject).listen(0, '127.0.0.1', resolve))
   const { port } = net.address() as AddressInfo
   const member = new Member(data, setName, role, (first?.member.peers() ?? []) as Peer[])
@@ -71,6 +75,17 @@ export async function startScriptedMongo(options: ScriptedMongoOptions = {}): Pr
     needsLogin: first?.needsLogin ?? auth !== undefined,
   }
   return new ScriptedMongo(net, server, faults, { auth, noopIntervalMs })
+}
+
+function tlsServer({ cert, key, ca }: NonNullable<ScriptedMongoOptions['tls']>): NetServer {
+  const server = createTlsServer({
+    cert: readFileSync(cert),
+    key: readFileSync(key),
+    ...(ca !== undefined && { ca: readFileSync(ca), requestCert: true, rejectUnauthorized: true }),
+  })
+  // Of clients that do not trust it.
+  server.on('tlsClientError', () => undefined)
+  return server
 }
 
 /** A running scripted server, and the strings to pull. */
@@ -103,7 +118,7 @@ export class ScriptedMongo implements AsyncDisposable {
     this.port = server.port
     const login = auth === undefined ? '' : `${encodeURIComponent(auth.user)}:${encodeURIComponent(auth.password)}@`
     this.url = `mongodb://${login}127.0.0.1:${server.port}/?directConnection=true`
-    net.on('connection', (socket) => {
+    net.on(net instanceof TlsServer ? 'secureConnection' : 'connection', (socket) => {
       const connection = new Connection(socket, server, faults, ++this.#connectionId)
       this.#connections.add(connection)
       socket.once('close', () => this.#connections.delete(connection))
