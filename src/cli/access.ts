@@ -27,6 +27,8 @@ export interface ConfiguredAccess {
   readonly name: string
   readonly url: string
   readonly store: StoreSettings
+  /** The region it may lie in. */
+  readonly mustLieIn?: string | undefined
   /** Reads the password from where the configuration says it is; absent where only keys open the repository. */
   readonly readPassword?: (() => Promise<string>) | undefined
   readonly keys?: ConfiguredKeys | undefined
@@ -81,6 +83,7 @@ export interface ResolvedAccess {
   readonly location: string
   /** What the configuration says about the store. */
   readonly store: StoreSettings
+  readonly mustLieIn?: string | undefined
   /** Used when no key opens the repository; absent where there are only keys. */
   readonly password: PasswordSource | undefined
   /** Absent when the command line names a password, which wins. */
@@ -95,11 +98,12 @@ export async function resolveAccess(
   environment: Environment,
 ): Promise<ResolvedAccess> {
   if (isConfigured(access)) {
-    const { name, url, store, readPassword, keys, typed } = access
+    const { name, url, store, mustLieIn, readPassword, keys, typed } = access
     return {
       what: `repository ${name}`,
       location: url,
       store,
+      mustLieIn,
       password: typed?.password ?? (readPassword && { kind: 'secret', read: readPassword }),
       keys: typed?.password === undefined ? keys : undefined,
       keyHint: typed?.keyHint,

@@ -235,6 +235,22 @@ export const registry: Registry = {
           describe: async () => (await import('./descriptions/backup-run.ts')).backupRunDescription,
           load: async () => (await import('./commands/backup-run.ts')).backupRunCommand,
         },
+        {
+          name: 'archive',
+          describe: async () => (await import('./descriptions/backup-archive.ts')).backupArchiveDescription,
+          load: async () => (await import('./commands/backup-archive.ts')).backupArchiveCommand,
+        },
+      ],
+    },
+    {
+      name: 'copy',
+      summary: 'Copies of configured sources',
+      verbs: [
+        {
+          name: 'list',
+          describe: async () => (await import('./descriptions/copy-list.ts')).copyListDescription,
+          load: async () => (await import('./commands/copy-list.ts')).copyListCommand,
+        },
       ],
     },
     {

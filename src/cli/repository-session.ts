@@ -166,6 +166,7 @@ async function openNamedRepository(
   const { global, output } = context
   const access = await resolveRepository(context, options.access)
   const remote = await openStorageAt(context, access)
+  if (options.lock === 'append' && !options.dryRun) await requirePlace(context, access, remote)
   const storage = options.dryRun ? withDryRun(remote) : withWriteGate(remote, gate)
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
   const settings = { ...repositoryOptions(context), cacheDirectory }
@@ -176,6 +177,23 @@ async function openNamedRepository(
   if (cacheDirectory === undefined || storage.properties.directory) return repository
   const cached = withCache(storage, { cacheDirectory, repositoryId: repository.config.id, clock: context.clock })
   return new Repository(cached, repository.config, repository.masterKey, repository.keyId, settings)
+}
+
+/** Before the first byte is written there. @throws HoldfastError HF_LOCATION_FORBIDDEN */
+async function requirePlace(
+  { output, signal }: CommandContext,
+  { what, mustLieIn }: ResolvedAccess,
+  storage: Storage,
+): Promise<void> {
+  if (mustLieIn === undefined) return
+  try {
+    const { requireLocation } = await import('../control/location.ts')
+    const unknown = await requireLocation(what, mustLieIn, storage, signal)
+    if (unknown !== undefined) output.detail(`${what} is taken to lie in ${mustLieIn}: ${unknown}`)
+  } catch (error) {
+    await storage.close()
+    throw error
+  }
 }
 
 async function cleanUpCaches({ output, clock }: CommandContext, cacheDirectory: string): Promise<void> {

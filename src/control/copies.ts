@@ -1,11 +1,10 @@
 import { copySnapshots } from '../engine/repository/copy/copy-snapshots.ts'
 import { copyThreads, FanOut, type FanOutOptions } from '../engine/repository/copy/fan-out.ts'
-import type { SnapshotCopyOptions } from '../engine/repository/copy/snapshot-copier.ts'
 import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
 import type { PackSink } from '../engine/repository/write/pack-sink.ts'
-import type { Id } from '../lib/id.ts'
 import { noProgress } from '../lib/progress.ts'
 import type { SourceBackup } from '../sources/source.ts'
+import { type CopyWay, parentFinder, settledRootOf } from './copy-way.ts'
 import { backupKey, isBackupOf, missedSnapshots } from './missed-snapshots.ts'
 import { isFaultOfRepository, type RunRepository } from './run-repository.ts'
 
@@ -101,41 +100,23 @@ async function writeFrom(
   }
 }
 
-interface Way {
-  readonly from: RunRepository
-  readonly to: RunRepository
-  readonly source: string
-}
-
 /** Stores a copy of the new snapshot, behind those that were missed before it. */
-async function bring(fanOut: FanOut, snapshot: StoredSnapshot, way: Way): Promise<CopyOutcome> {
+async function bring(fanOut: FanOut, snapshot: StoredSnapshot, way: CopyWay): Promise<CopyOutcome> {
   const { from, to, source } = way
   try {
     const hasSome = to.snapshots.some((one) => isBackupOf(one, source))
     // A repository that is new to the source gets its history when it is asked for, and not while a backup is waited for.
     const missed = hasSome ? missedSnapshots(to.snapshots, from.snapshots, source, 'newer') : []
-    const { copied, storedBytes } = await fanOut.finish(to, [...missed, snapshot], copyOptions(way))
+    const { copied, storedBytes } = await fanOut.finish(to, [...missed, snapshot], {
+      progress: noProgress,
+      settledRoot: settledRootOf(way),
+      ...parentFinder(way),
+    })
     const { copy } = copied.at(-1)!
     const caughtUp = missed.length
     return { repository: to.name, outcome: 'copied', snapshot: copy, storedBytes, caughtUp, error: undefined }
   } catch (error) {
     return failedCopy(to.name, error)
-  }
-}
-
-/** What a copy of a run knows besides the snapshots: the parent in its own repository, and the snapshot it need not look below. */
-function copyOptions({ from, to, source }: Way): SnapshotCopyOptions {
-  const here = new Map<Id, Id>()
-  for (const { original, id } of to.snapshots) here.set(original ?? id, id)
-  const origins = new Map(from.snapshots.map(({ id, original }) => [id, original ?? id]))
-  const settled = to.snapshots.findLast(
-    (one) => isBackupOf(one, source) && one.tree !== undefined && from.repository.index.has('tree', one.tree),
-  )
-  return {
-    progress: noProgress,
-    settledRoot: settled?.tree,
-    parentOf: ({ parent }) => (parent === undefined ? undefined : here.get(origins.get(parent) ?? parent)),
-    observer: { onSaved: ({ copy }) => here.set(copy.original!, copy.id) },
   }
 }
 

@@ -13,14 +13,24 @@ export interface RunRepository {
   readonly signal?: AbortSignal | undefined
 }
 
+type OpenRepository = Omit<RunRepository, 'snapshots'>
+
 /** Loads what a run has to know of a repository that is open and locked. @throws HoldfastError storage errors, damage of the index */
 export async function openForRun(
-  { name, repository, signal }: Omit<RunRepository, 'snapshots'>,
+  opened: OpenRepository,
   onUnreadable: (snapshot: UnreadableSnapshot) => void,
 ): Promise<RunRepository> {
-  const snapshots = await loadSnapshots(repository, { onUnreadable, signal })
-  await repository.loadIndex(signal)
-  return { name, repository, snapshots, signal }
+  const withSnapshots = await openForLook(opened, onUnreadable)
+  await opened.repository.loadIndex(opened.signal)
+  return withSnapshots
+}
+
+/** The same without the index, which has to be loaded before anything is read or written. */
+export async function openForLook(
+  { name, repository, signal }: OpenRepository,
+  onUnreadable: (snapshot: UnreadableSnapshot) => void,
+): Promise<RunRepository> {
+  return { name, repository, snapshots: await loadSnapshots(repository, { onUnreadable, signal }), signal }
 }
 
 /** Whether an error is about a repository rather than about what is backed up, so that another repository may do. */

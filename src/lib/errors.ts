@@ -119,6 +119,7 @@ export const errorCodes = {
   HF_SOURCE_UNREADABLE: { meaning: 'Nothing of what was to be backed up could be read.', retry: 'after-fix' },
   HF_SOURCE_INVALID: { meaning: 'What was to be backed up has entries that no snapshot can hold.', retry: 'after-fix' },
   HF_NOT_MOUNTED: { meaning: 'A repository that lies on a mounted file system lies on none.', retry: 'after-fix' },
+  HF_LOCATION_FORBIDDEN: { meaning: 'A repository does not lie where it may.', retry: 'after-fix' },
   HF_REQUIRED_MISSING: { meaning: 'Something that `require` of a source names is not there.', retry: 'after-fix' },
   HF_SOURCE_COMMAND: { meaning: 'A command whose output was to be backed up failed.', retry: 'after-fix' },
   HF_SOURCE_UNREACHABLE: { meaning: 'A server cannot be reached, or the connection to it broke.', retry: 'later' },

@@ -44,21 +44,22 @@ export interface VerifyResult {
 }
 
 /**
- * Verifies snapshots one after the other, and keeps a record of each in the repository, whatever came of it. The repository must have been
+ * Verifies snapshots one after the other, and keeps a record of each in the repository, whatever came of it. A generator gets the result of each. The repository must have been
  * opened without a cache; its index is loaded and an append lock is held.
  *
  * @throws HoldfastError HF_INTERRUPTED, storage errors; a snapshot that is not as it should be is a result
  */
 export async function verifySnapshots(
   repository: Repository,
-  items: readonly VerifyItem[],
+  items: readonly VerifyItem[] | Generator<VerifyItem, void, VerifyResult>,
   options: VerifyOptions,
 ): Promise<readonly VerifyResult[]> {
   const results: VerifyResult[] = []
-  for (const item of items) {
+  const iterator: Iterator<VerifyItem, void, VerifyResult> = items[Symbol.iterator]()
+  for (let next = iterator.next(...([] as never)); !next.done; next = iterator.next(results.at(-1)!)) {
     options.signal?.throwIfAborted()
-    options.observer.onBegin(item)
-    const result = await verify(repository, item, options)
+    options.observer.onBegin(next.value)
+    const result = await verify(repository, next.value, options)
     options.observer.onFinished(result)
     results.push(result)
   }

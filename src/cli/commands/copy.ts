@@ -1,10 +1,15 @@
-import { availableParallelism } from 'node:os'
-import { copySnapshots } from '../../engine/repository/copy/copy-snapshots.ts'
-import type { CopyObserver } from '../../engine/repository/copy/snapshot-copier.ts'
+import { copySnapshots, splitByPresence } from '../../engine/repository/copy/copy-snapshots.ts'
+import { copyThreads } from '../../engine/repository/copy/fan-out.ts'
+import { type CopyObserver, SnapshotCopier } from '../../engine/repository/copy/snapshot-copier.ts'
+import { loadSnapshots } from '../../engine/repository/snapshots.ts'
+import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
 import { formatSize } from '../../lib/sizes.ts'
-import { sourceAccess } from '../access.ts'
+import { givenLocation, isLocationGiven, mainAccess, sourceAccess } from '../access.ts'
 import type { Command } from '../command.ts'
+import type { CatchUpRequest } from '../configured/catch-up.ts'
+import type { Configured } from '../configured/load.ts'
+import type { CommandContext } from '../context.ts'
 import { type CopyOptions, copyDescription } from '../descriptions/copy.ts'
 import type { Output } from '../output/output.ts'
 import { snapshotLine } from '../output/snapshot-line.ts'
@@ -13,32 +18,91 @@ import { loadChosenSnapshots } from '../snapshot-choice.ts'
 
 export const copyCommand: Command<CopyOptions> = {
   ...copyDescription,
-  run(context, options, references) {
-    const { output } = context
-    return withRepository(context, { lock: 'read', early: true, access: sourceAccess(options) }, (source) =>
-      withRepository(context, { lock: 'append', early: true }, async (destination) => {
-        const signal = AbortSignal.any([source.signal, destination.signal])
-        const from = source.repository
-        const { snapshots, exitCode } = await loadChosenSnapshots(from, references, options, output, signal)
+  async run(context, options, references) {
+    if (!isLocationGiven(sourceAccess(options))) {
+      const request = await catchUpRequest(context, options, references)
+      if (request !== undefined) {
+        const { catchUpConfigured } = await import('../configured/catch-up.ts')
+        await catchUpConfigured(context, request.configured, request)
+        return 0
+      }
+    }
+    return await copyFrom(context, options, references)
+  },
+}
+
+/** Copying from one repository into one, as restic does. */
+async function copyFrom(context: CommandContext, options: CopyOptions, references: readonly string[]): Promise<number> {
+  const { output } = context
+  const { dryRun } = options
+  if (options.all)
+    throw new HoldfastError('HF_USAGE', '--all goes without --from-repo: all snapshots are copied anyway')
+  const to = dryRun ? ({ lock: 'read' } as const) : ({ lock: 'append', early: true } as const)
+  return await withRepository(context, { lock: 'read', early: true, access: sourceAccess(options) }, (source) =>
+    withRepository(context, to, async (destination) => {
+      const signal = AbortSignal.any([source.signal, destination.signal])
+      const from = source.repository
+      const { snapshots, exitCode } = await loadChosenSnapshots(from, references, options, output, signal)
+      if (dryRun) {
+        const there = await loadSnapshots(destination.repository, { signal })
+        const { missing, present } = splitByPresence(snapshots, there)
         await from.loadIndex(signal)
         await destination.repository.loadIndex(signal)
-        const { copied, skipped } = await copySnapshots(from, destination.repository, snapshots, {
-          threads: availableParallelism(),
-          progress: progressOf(context),
-          observer: output.json ? jsonObserver(output) : textObserver(output),
-          signal,
-        })
-        await Promise.all([source.settled, destination.settled])
+        const copier = new SnapshotCopier(from, destination.repository, { threads: 1, signal })
+        const plan = await copier.plan(missing).finally(() => copier.close())
         if (output.json)
           output.message({
-            message_type: 'summary',
-            copied_snapshots: copied.length,
-            skipped_snapshots: skipped.length,
+            message_type: 'would_copy',
+            source_snapshot_ids: missing.map(({ id }) => id),
+            skipped_snapshots: present.length,
+            ...plan,
           })
+        else
+          output.print(
+            `would copy ${missing.length} snapshots, ${plan.blobs} blobs with disk size ${formatSize(plan.bytes)} in ${plan.packs} packfiles; ${present.length} are there already`,
+          )
         return exitCode
-      }),
-    )
-  },
+      }
+      await from.loadIndex(signal)
+      await destination.repository.loadIndex(signal)
+      const { copied, skipped } = await copySnapshots(from, destination.repository, snapshots, {
+        threads: copyThreads(destination.repository),
+        progress: progressOf(context),
+        observer: output.json ? jsonObserver(output) : textObserver(output),
+        signal,
+      })
+      await Promise.all([source.settled, destination.settled])
+      if (output.json)
+        output.message({
+          message_type: 'summary',
+          copied_snapshots: copied.length,
+          skipped_snapshots: skipped.length,
+        })
+      return exitCode
+    }),
+  )
+}
+
+/** What is asked of the repositories of a configuration; undefined when there is none, or a repository is meant that is not in it. */
+async function catchUpRequest(
+  context: CommandContext,
+  options: CopyOptions,
+  names: readonly string[],
+): Promise<(CatchUpRequest & { readonly configured: Configured }) | undefined> {
+  const { loadConfigured } = await import('../configured/load.ts')
+  const configured = await loadConfigured(context, options).catch((error: unknown) => {
+    if (isHoldfastError(error, 'HF_CONFIG_NOT_FOUND') && options.configurationFile === undefined) return undefined
+    throw error
+  })
+  if (configured === undefined) return undefined
+  const given = givenLocation(mainAccess(context.global), context.sources)
+  // What is set for other commands is not meant; what is typed is.
+  const repository = given?.rank === 0 ? given.value : undefined
+  if (repository !== undefined && !configured.configuration.repositories.has(repository)) return undefined
+  const filter = ['host', 'tag', 'path'].find((name) => context.sources.get(name)?.rank === 0)
+  if (filter !== undefined)
+    throw new HoldfastError('HF_USAGE', `--${filter} goes with --from-repo`, { hint: 'name sources instead' })
+  return { configured, names, repository, all: options.all, dryRun: options.dryRun }
 }
 
 const jsonObserver = (output: Output): CopyObserver => ({

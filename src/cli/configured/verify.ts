@@ -24,12 +24,15 @@ export function verifyItem(
   return { snapshot, source: openSource(source), assertions, level }
 }
 
-/** Verifies the snapshots of a configured repository that `choose` takes of all. */
+/**
+ * Verifies the snapshots of a configured repository that `choose` takes of all. A generator gets the result of each item before it is asked for the
+ * next.
+ */
 export async function verifyIn(
   context: CommandContext,
   { accessOf }: Configured,
   name: string,
-  choose: (snapshots: readonly StoredSnapshot[]) => readonly VerifyItem[],
+  choose: (snapshots: readonly StoredSnapshot[]) => readonly VerifyItem[] | Generator<VerifyItem, void, VerifyResult>,
 ): Promise<readonly VerifyResult[]> {
   const { clock, output } = context
   const session = { lock: 'append', access: accessOf(name), withoutCache: true } as const
@@ -39,7 +42,7 @@ export async function verifyIn(
       signal,
     })
     const items = choose(snapshots)
-    if (items.length === 0) return []
+    if ('length' in items && items.length === 0) return []
     await repository.loadIndex(signal)
     return await verifySnapshots(repository, items, {
       programVersion: `holdfast ${versionFacts().version}`,

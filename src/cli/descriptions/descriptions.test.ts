@@ -52,7 +52,10 @@ const names = readdirSync(helpFolder)
 const readHelp = (name: string): string => readFileSync(new URL(`${name}.txt`, helpFolder), 'utf8')
 
 /** What Holdfast's commands take and restic's do not. */
-const additions: Readonly<Record<string, readonly string[]>> = { snapshots: ['all'] }
+const additions: Readonly<Record<string, readonly string[]>> = {
+  copy: ['all', 'config', 'dry-run'],
+  snapshots: ['all'],
+}
 
 describe('the option tables hold what restic 0.19.1 has', () => {
   test('there is a help text for each of the commands', () => {

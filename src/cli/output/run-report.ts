@@ -130,7 +130,7 @@ function copyLines(
     caughtUp === 0 ? '' : `, with ${caughtUp} earlier ${caughtUp === 1 ? 'snapshot' : 'snapshots'} it had missed`
   const lines: string[] = []
   if (snapshot !== undefined && (!isFirst || caughtUp > 0)) {
-    const how = outcome === 'written' ? 'written to' : 'copied to'
+    const how = outcome === 'copied' ? 'copied to' : isFirst ? 'written to' : 'read once more and written to'
     lines.push(
       `${source}: ${how} ${repository}: ${formatSize(storedBytes)} stored, snapshot ${shortId(snapshot.id)}${also}`,
     )

@@ -79,6 +79,9 @@ function withLayers(store: Storage, options: StorageOptions): Storage {
   return withRetry(limited, { ...timing, ...(onRetry === undefined ? {} : { onRetry }) })
 }
 
+/** The kind of store a location is of: `local`, `s3`. @throws HoldfastError HF_STORAGE_LOCATION */
+export const storeKindOf = (location: string): string => parseLocation(location).scheme
+
 function parseLocation(location: string): { readonly scheme: string; readonly place: string } {
   const colon = location.indexOf(':')
   const scheme = location.slice(0, Math.max(0, colon))

@@ -1,0 +1,33 @@
+import { type CopyPlace, copiesOf } from '../../control/copy-status.ts'
+import { HoldfastError } from '../../lib/errors.ts'
+import type { Command } from '../command.ts'
+import { closedPlace, lookAtPlace } from '../configured/copy-places.ts'
+import { chooseSources, loadConfigured } from '../configured/load.ts'
+import { withRepositories } from '../configured/open-repositories.ts'
+import { copyListDescription } from '../descriptions/copy-list.ts'
+import type { ConfigurationOptions } from '../options/configuration.ts'
+import { copyListJson, copyListText } from '../output/copy-list.ts'
+
+export const copyListCommand: Command<ConfigurationOptions> = {
+  ...copyListDescription,
+  async run(context, options, names) {
+    const { output, clock } = context
+    const configured = await loadConfigured(context, options)
+    const { repositories } = configured.configuration
+    const sources = chooseSources(configured.configuration, names)
+    const needed = [...new Set(sources.flatMap((source) => source.repositories))]
+    const look = (name: string, session: Parameters<typeof lookAtPlace>[2]): Promise<CopyPlace> =>
+      lookAtPlace(context, repositories.get(name)!, session)
+    const closed = await withRepositories(context, configured, needed, 'read', look, async ({ opened, unopened }) => {
+      const placeOf = (name: string): CopyPlace =>
+        opened.get(name) ?? closedPlace(repositories.get(name)!, unopened.get(name)!)
+      const all = sources.map((source) => copiesOf(source.name, source.repositories.map(placeOf)))
+      if (output.json) output.message(all.map((one) => copyListJson(one)))
+      else output.result(copyListText(all, clock.now()))
+      return [...unopened.keys()]
+    })
+    if (closed.length > 0)
+      throw new HoldfastError('HF_RUN_FAILED', `not every repository could be looked at: ${closed.join(', ')}`)
+    return 0
+  },
+}
