@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { PriceShape } from '../config/price-shape.ts'
 import type { PasswordKey } from '../engine/keys/password-key.ts'
 import type { StoreSettings } from '../engine/storage/index.ts'
 import { HoldfastError, systemErrorCode } from '../lib/errors.ts'
@@ -32,6 +33,8 @@ export interface ConfiguredAccess {
   /** Reads the password from where the configuration says it is; absent where only keys open the repository. */
   readonly readPassword?: (() => Promise<string>) | undefined
   readonly keys?: ConfiguredKeys | undefined
+  /** What its store charges. */
+  readonly prices?: PriceShape | undefined
   /** What the command line says about opening it, which wins. */
   readonly typed?: Pick<ResolvedAccess, 'keyHint'> & { readonly password: PasswordSource | undefined }
 }

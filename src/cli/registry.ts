@@ -307,6 +307,32 @@ export const registry: Registry = {
       ],
     },
     {
+      name: 'storage',
+      summary: 'Stores that repositories lie in',
+      verbs: [
+        {
+          name: 'speed',
+          describe: async () => (await import('./descriptions/storage.ts')).storageSpeedDescription,
+          load: async () => (await import('./commands/storage-speed.ts')).storageSpeedCommand,
+        },
+        {
+          name: 'undelete',
+          describe: async () => (await import('./descriptions/storage.ts')).storageUndeleteDescription,
+          load: async () => (await import('./commands/storage-undelete.ts')).storageUndeleteCommand,
+        },
+        {
+          name: 'usage',
+          describe: async () => (await import('./descriptions/storage.ts')).storageUsageDescription,
+          load: async () => (await import('./commands/storage-usage.ts')).storageUsageCommand,
+        },
+        {
+          name: 'verify',
+          describe: async () => (await import('./descriptions/storage.ts')).storageVerifyDescription,
+          load: async () => (await import('./commands/storage-verify.ts')).storageVerifyCommand,
+        },
+      ],
+    },
+    {
       name: 'verify',
       summary: 'Proofs of snapshots',
       verbs: [

@@ -70,6 +70,7 @@ describe('the example of the issue', () => {
         'lock',
         'location',
         'offsite',
+        'prices',
       ])
     for (const source of Object.values(example.sources!)) {
       const known = keysAt(sourceJsonSchema(schema, source.type), [])

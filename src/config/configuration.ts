@@ -1,6 +1,7 @@
 import type { Assertion } from './assertion.ts'
 import type { KeyShape } from './key-shape.ts'
 import type { ConfigurationPath } from './path.ts'
+import type { PriceShape } from './price-shape.ts'
 import type { SecretReference } from './secret.ts'
 import type { Hooks, VerifyLevel } from './shape.ts'
 import type { PlaceShape, StoreShape } from './store-shape.ts'
@@ -20,6 +21,8 @@ export interface ConfiguredRepository {
   readonly store: StoreShape
   /** Where the owner says that it is. */
   readonly place: PlaceShape
+  /** What the store charges. */
+  readonly prices?: PriceShape | undefined
 }
 
 export interface ConfiguredSource {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Assertion, assertion } from './assertion.ts'
 import { accessKeys, DEFAULT_MAX_KEY_AGE_DAYS, type KeyShape } from './key-shape.ts'
 import { configuredName } from './names.ts'
+import { type PriceShape, priceTable } from './price-shape.ts'
 import { type SecretReference, secretReference } from './secret.ts'
 import { type PlaceShape, placeKeys, type StoreShape, storeKeys } from './store-shape.ts'
 
@@ -40,6 +41,7 @@ export interface RepositoryShape {
   readonly mount: boolean
   readonly store: StoreShape
   readonly place: PlaceShape
+  readonly prices?: PriceShape | undefined
 }
 
 export interface SourceShape {
@@ -67,6 +69,7 @@ const repository = z
     mount: z.boolean().default(false).describe('The folder must be on a mounted file system of its own.'),
     ...storeKeys,
     ...placeKeys,
+    prices: priceTable.optional(),
   })
   .superRefine(({ password, keys }, context) => {
     if (password === undefined && keys.length === 0)

@@ -45,13 +45,14 @@ export async function loadConfigured(context: CommandContext, options: Configura
 
 /** How to open a repository of the configuration. Others must not be able to read its password file (S2-55). @throws HoldfastError HF_NOT_MOUNTED */
 export function accessOf(configuration: Configuration, name: string, environment: Environment): ConfiguredAccess {
-  const { url, store, place, password, keys, maxKeyAgeDays, mount } = configuration.repositories.get(name)!
+  const { url, store, place, password, keys, maxKeyAgeDays, mount, prices } = configuration.repositories.get(name)!
   if (mount) requireMount(name, url)
   return {
     name,
     url,
     store,
     mustLieIn: place.location,
+    prices,
     readPassword: password && (() => readSecret(password, { environment, checkPermissions: true })),
     keys: keys.length === 0 ? undefined : { load: () => loadKeys(keys, environment), maxAgeDays: maxKeyAgeDays },
   }

@@ -46,6 +46,17 @@ export async function putNew(storage: Storage, file: FileRef, size: number): Pro
   return content
 }
 
+/**
+ * Writes a file whose put was cancelled. A server that got all of it before may finish that put even now, so either may win; afterwards the
+ * file is there for certain and can be removed for good.
+ */
+export async function putAfterCancelled(storage: Storage, file: FileRef, content: Uint8Array): Promise<void> {
+  await storage.put(file, content).catch((error: unknown) => {
+    expectCode(error, 'HF_STORAGE_EXISTS', 'a put after a cancelled one')
+  })
+  await expectContent(storage, file, content)
+}
+
 export function fail(what: string, cause?: unknown): never {
   throw new HoldfastError('HF_STORAGE_CONTRACT', `the storage breaks its contract: ${what}`, { cause })
 }

@@ -20,6 +20,7 @@ import {
   KINDS,
   namedFile,
   newFile,
+  putAfterCancelled,
   putNew,
   type StorageCheck,
 } from './contract-support.ts'
@@ -239,10 +240,9 @@ export const storageChecks: readonly StorageCheck[] = [
         (error: unknown) => expectCode(error, 'HF_INTERRUPTED', 'a put cancelled on its way'),
       )
       const listed = (await listFiles(storage, 'data')).filter(({ name }) => name === file.name)
-      if (outcome === 'stored' || listed.length > 0) {
-        await expectContent(storage, file, content)
-        await storage.delete(file)
-      }
+      if (outcome === 'stored' || listed.length > 0) await expectContent(storage, file, content)
+      await putAfterCancelled(storage, file, content)
+      await storage.delete(file)
     }
   }),
 

@@ -1,10 +1,10 @@
+import { freeBytes } from '../../engine/posix/free-space.ts'
 import { byteStringToText } from '../../engine/repository/tree/node.ts'
 import { ROOT } from '../../engine/restore/entry-table.ts'
 import { type RestorePlan, targetPathOf } from '../../engine/restore/restore-plan.ts'
 import { formatSize } from '../../lib/sizes.ts'
 import type { SourceRestorePlan } from '../restore.ts'
 import type { SourceProblem } from '../source.ts'
-import { freeBytes } from './free-space.ts'
 import { lookAt } from './look-at.ts'
 import { type FileRestore, isEmptyOrOverwritable } from './restore-plan.ts'
 

@@ -1,4 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs'
+import { rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
 import type { FileRef, StorageProperties } from '../storage.ts'
@@ -17,6 +18,21 @@ export function makeRepositoryFolders({ path, directoryMode }: Directory): void 
   for (const folder of packFolders) makeFolder(join(path, folders.data, folder), directoryMode)
   syncFolderSync(join(path, folders.data))
   syncFolderSync(path)
+}
+
+/** Removes the folders that `makeRepositoryFolders` made, which must be empty; what is missing is passed over. */
+export async function removeRepositoryFolders(path: string): Promise<void> {
+  for (const folder of packFolders) await removeFolder(join(path, folders.data, folder))
+  for (const folder of Object.values(folders)) await removeFolder(join(path, folder))
+  await removeFolder(path)
+}
+
+async function removeFolder(path: string): Promise<void> {
+  try {
+    await rmdir(path)
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error
+  }
 }
 
 /**

@@ -3,6 +3,7 @@ import { open, readdir, stat, unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
 import { isId } from '../../../lib/id.ts'
+import { freeBytes } from '../../posix/free-space.ts'
 import type { StoreFeatures } from '../features.ts'
 import { throwIfInterrupted } from '../interruption.ts'
 import { rangeWithin, shortFile } from '../range.ts'
@@ -18,7 +19,7 @@ import {
   type StoredFile,
 } from '../storage.ts'
 import { syncFolder, writeFileDurably } from './durable-file.ts'
-import { makeFolderOf, makeRepositoryFolders } from './folders.ts'
+import { makeFolderOf, makeRepositoryFolders, removeRepositoryFolders } from './folders.ts'
 import { folderOf, folders, isTemporaryName, pathOf } from './layout.ts'
 import { localError } from './local-error.ts'
 import { type PackDirectory, READ_FLAGS } from './pack-files.ts'
@@ -44,7 +45,7 @@ export function openLocalStorage(path: string, options: LocalStorageOptions = {}
 class LocalStorage implements Storage {
   readonly location: string
   readonly properties: StorageProperties & { readonly directory: PackDirectory }
-  readonly features: StoreFeatures = {}
+  readonly features: StoreFeatures
   /** Leftovers that a listing came across, removed by the next write. */
   readonly #leftovers = new Set<string>()
 
@@ -53,6 +54,17 @@ class LocalStorage implements Storage {
     const forGroup = isGroupReadable(join(path, 'config'))
     const directory = { path, fileMode: forGroup ? 0o660 : 0o600, directoryMode: forGroup ? 0o770 : 0o700 }
     this.properties = { connections, atomicReplace: true, createOnly: true, directory }
+    this.features = {
+      freeBytes: async () => freeBytes(path),
+      removeLayout: async (options = {}) => {
+        throwIfInterrupted(options.signal)
+        try {
+          await removeRepositoryFolders(path)
+        } catch (error) {
+          throw localError(error, 'remove', 'the folders', path)
+        }
+      },
+    }
   }
 
   async create(options: CallOptions = {}): Promise<void> {
