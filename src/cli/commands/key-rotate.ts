@@ -17,6 +17,13 @@ import { configuredAccess, openStorageAt, resolveRepository, withRepository } fr
 export const keyRotateCommand: Command<KeyRotateOptions> = {
   ...keyRotateDescription,
   async run(context, options) {
+    const { to, from, write } = options
+    if (to !== undefined || from !== undefined) {
+      const { finishMaster, rotateMaster } = await import('../key-master.ts')
+      if (to !== undefined) await rotateMaster(context, { to, write })
+      else if (from !== undefined) await finishMaster(context, { from })
+      return 0
+    }
     const configured = await configuredAccess(context, mainAccess(context.global))
     if (configured?.keys !== undefined) {
       if (options.newPasswordFile !== undefined)

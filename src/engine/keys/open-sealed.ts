@@ -3,6 +3,7 @@ import { parseTime, type Timestamp, zeroTime } from '../../lib/go-time.ts'
 import { type Id, shortId } from '../../lib/id.ts'
 import { type KeyEnvelope, parseEnvelope } from '../repository/key-envelope.ts'
 import { loadKeyFile } from '../repository/key-management.ts'
+import { readConfig } from '../repository/repository.ts'
 import type { Storage } from '../storage/storage.ts'
 import { keyMismatch } from './key-failure.ts'
 import type { PasswordKey } from './password-key.ts'
@@ -57,7 +58,7 @@ export interface Opened<T> {
  * Opens a repository by the first of `keys` that can. `open` is called with an unsealed password and the key file it is for; when it fails
  * with HF_KEY_WRONG_PASSWORD or HF_CRYPTO_AUTH, which a foreign or tampered key file leads to, the next one is tried.
  *
- * @throws HoldfastError HF_KEY_UNAVAILABLE naming why each of the keys failed; what `open` throws
+ * @throws HoldfastError HF_KEY_UNAVAILABLE naming why each of the keys failed, HF_REPO_NOT_FOUND; what `open` throws
  */
 export async function openBySealed<T>(
   storage: Storage,
@@ -66,6 +67,8 @@ export async function openBySealed<T>(
   signal?: AbortSignal,
 ): Promise<Opened<T>> {
   const files = await loadSealed(storage, signal)
+  // Where there is no repository at all, that is what there is to tell.
+  if (files.length === 0) await readConfig(storage)
   const failures: KeyFailure[] = []
   for (const key of keys) {
     if (!key.canOpen) continue

@@ -322,7 +322,8 @@ export async function saveKeyFile(storage: Storage, json: Uint8Array): Promise<I
   return name
 }
 
-async function readConfig(storage: Storage): Promise<Uint8Array> {
+/** The config file as it is stored. @throws HoldfastError HF_REPO_NOT_FOUND */
+export async function readConfig(storage: Storage): Promise<Uint8Array> {
   try {
     return await storage.get({ kind: 'config' })
   } catch (cause) {
