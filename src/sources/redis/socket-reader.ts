@@ -47,6 +47,15 @@ export class SocketReader {
     this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([bytes, this.#rest])
   }
 
+  /** Whether these bytes come next and have come; then they have been read. */
+  skip(expected: Buffer): boolean {
+    const rest = this.#rest
+    const { length } = expected
+    if (rest.length < length || rest.compare(expected, 0, length, 0, length) !== 0) return false
+    this.#rest = rest.subarray(length)
+    return true
+  }
+
   /** A line without its end, which is \r\n or \n. */
   async line(limit: number): Promise<string> {
     const parts: Buffer[] = []

@@ -38,6 +38,13 @@ export class Crc64 {
   #high = 0
   #low = 0
 
+  /** Begins anew. */
+  reset(): this {
+    this.#high = 0
+    this.#low = 0
+    return this
+  }
+
   update(bytes: Uint8Array): this {
     let h = this.#high
     let l = this.#low

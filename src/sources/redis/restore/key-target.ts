@@ -8,6 +8,7 @@ import { encodeLength } from '../rdb/writer.ts'
 import { type Payload, payloadFor, payloadVersion, type RdbFormat } from '../rdb-versions.ts'
 import { encodeCommand, type Reply, readReply } from '../resp.ts'
 import type { ServerFacts } from '../server.ts'
+import { CommandBuffer } from './command-buffer.ts'
 
 /** What a reply is to. */
 export type Asked =
@@ -28,7 +29,8 @@ export interface KeyTargetOptions {
 
 /** Version and checksum behind a value. */
 const FOOTER_BYTES = 10
-const BREAK = Buffer.from('\r\n')
+const RESTORE = '$7\r\nRESTORE\r\n'
+const OK = Buffer.from('+OK\r\n')
 
 /** The value that is being sent. */
 interface OpenValue {
@@ -37,8 +39,6 @@ interface OpenValue {
   /** Whether it is converted: then it is held until it is whole. */
   readonly isConverted: boolean
   readonly isLong: boolean
-  readonly pieces: Uint8Array[]
-  readonly crc: Crc64
   bytes: number
 }
 
@@ -50,9 +50,13 @@ interface OpenValue {
 export class KeyTarget {
   readonly client: RedisClient
   readonly #options: KeyTargetOptions
-  readonly #tail: readonly string[]
+  /** What follows a payload: how many arguments, and they. */
+  readonly #tail: { readonly args: number; readonly text: string }
   /** How values of a type are given to it. */
   readonly #payloads = new Map<number, Payload>()
+  readonly #commands = new CommandBuffer()
+  readonly #crc = new Crc64()
+  /** Of the value that is being sent, unless it is long. */
   #pieces: Uint8Array[] = []
   /** What the replies to come are to: commands that have been sent, or at least begun. */
   #open: Asked[] = []
@@ -62,7 +66,10 @@ export class KeyTarget {
   constructor(options: KeyTargetOptions) {
     this.#options = options
     this.client = options.client
-    this.#tail = [...(options.replace ? ['REPLACE'] : []), 'ABSTTL']
+    this.#tail = {
+      args: options.replace ? 2 : 1,
+      text: `${options.replace ? '$7\r\nREPLACE\r\n' : ''}$6\r\nABSTTL\r\n`,
+    }
   }
 
   /** A key whose value comes next. `longBytes`: of a value that is too long to be held. */
@@ -72,76 +79,69 @@ export class KeyTarget {
     const payload = this.#payloadOf(key.code)
     const isConverted = payload.code !== key.code || payload.dialect !== this.#options.format.dialect
     const isLong = longBytes !== undefined && !isConverted
-    this.#value = {
-      key,
-      payload,
-      isConverted,
-      isLong,
-      pieces: [],
-      crc: new Crc64().update(Buffer.of(payload.code)),
-      bytes: 0,
-    }
-    if (!isLong) return
-    this.#ask()
-    this.#open.push({ kind: 'key', key, bytes: longBytes })
-    const head = encodeCommand(['RESTORE', key.key, ttlOf(key)]).subarray(`*3${'\r\n'}`.length)
-    this.#pieces.push(Buffer.from(`*${4 + this.#tail.length}\r\n`), head)
-    this.#pieces.push(Buffer.from(`$${1 + longBytes + FOOTER_BYTES}\r\n`), Buffer.of(payload.code))
+    this.#value = { key, payload, isConverted, isLong, bytes: 0 }
+    if (isLong) this.#restore(key, payload.code, longBytes)
   }
 
   value(bytes: Uint8Array): void {
     const value = this.#value!
     value.bytes += bytes.length
-    if (!value.isLong) {
-      value.pieces.push(bytes)
-      return
-    }
-    value.crc.update(bytes)
-    this.#pieces.push(bytes)
+    if (value.isLong) {
+      this.#crc.update(bytes)
+      this.#commands.raw(bytes)
+    } else this.#pieces.push(bytes)
   }
 
   /** The value is complete. */
   end(): void {
-    const { key, payload, isConverted, isLong, pieces, crc, bytes } = this.#value!
+    const { key, payload, isConverted, isLong, bytes } = this.#value!
     this.#value = undefined
-    if (isLong) {
-      this.#pieces.push(footer(crc, payload.version), BREAK)
-      this.#pieces.push(encodeCommand(this.#tail).subarray(`*${this.#tail.length}\r\n`.length))
-      return
+    if (!isLong) {
+      const { format } = this.#options
+      const pieces = this.#pieces
+      this.#pieces = []
+      if (isConverted) {
+        const from = { dialect: format.dialect, code: key.code }
+        const converted = convertValue(Buffer.concat(pieces), from, payload)
+        this.#restore(key, converted.code, converted.bytes.length, bytes)
+        this.#add(converted.bytes)
+      } else {
+        this.#restore(key, payload.code, bytes)
+        for (const piece of pieces) this.#add(piece)
+      }
     }
-    const { format } = this.#options
-    const whole = Buffer.concat(pieces)
-    const value = isConverted
-      ? convertValue(whole, { dialect: format.dialect, code: key.code }, payload)
-      : { code: payload.code, bytes: whole }
-    const body = Buffer.concat([Buffer.of(value.code), value.bytes])
-    const dump = Buffer.concat([body, footer(new Crc64().update(body), payload.version)])
-    this.#ask()
-    this.#pieces.push(encodeCommand(['RESTORE', key.key, ttlOf(key), dump, ...this.#tail]))
-    this.#open.push({ kind: 'key', key, bytes })
+    this.#footer(payload.version)
+    this.#commands.text(this.#tail.text)
   }
 
   /** Libraries of functions. */
   functions(libraries: readonly Uint8Array[]): void {
     const { server, format, replace } = this.#options
-    const parts = libraries.flatMap((code) => [Buffer.of(OPCODE.function), encodeLength(code.length), code])
-    const code = Buffer.concat(parts)
-    const payload = Buffer.concat([code, footer(new Crc64().update(code), payloadVersion(server, format))])
-    this.#pieces.push(encodeCommand(['FUNCTION', 'RESTORE', payload, replace ? 'REPLACE' : 'APPEND']))
+    const heads = libraries.map((code) => Buffer.concat([Buffer.of(OPCODE.function), encodeLength(code.length)]))
+    const bytes = libraries.reduce((sum, code, i) => sum + heads[i]!.length + code.length, 0)
+    this.#commands.command(4)
+    this.#commands.text('$8\r\nFUNCTION\r\n$7\r\nRESTORE\r\n')
+    this.#commands.argument(bytes + FOOTER_BYTES)
+    this.#crc.reset()
+    for (const [i, code] of libraries.entries()) {
+      this.#add(heads[i]!)
+      this.#add(code)
+    }
+    this.#footer(payloadVersion(server, format))
+    this.#commands.text(replace ? '$7\r\nREPLACE\r\n' : '$6\r\nAPPEND\r\n')
     this.#open.push({ kind: 'functions' })
   }
 
   /** Sends what there is, and reads replies if more than `limit` are open. */
   async flush(limit: number, take: (asked: Asked, reply: Reply) => void): Promise<void> {
-    const pieces = this.#pieces
-    this.#pieces = []
-    if (pieces.length > 0) await this.client.write(Buffer.concat(pieces))
+    await this.client.write(this.#commands.take())
     if (this.#open.length <= limit) return
     const open = this.#open
     this.#open = []
     // The last one may still be on its way, when its value is long.
     if (this.#value?.isLong === true) this.#open.push(open.pop()!)
-    for (const asked of open) take(asked, await readReply(this.client.reader))
+    const { reader } = this.client
+    for (const asked of open) take(asked, reader.skip(OK) ? 'OK' : await readReply(reader))
   }
 
   #payloadOf(code: number): Payload {
@@ -161,22 +161,38 @@ export class KeyTarget {
     return payload
   }
 
-  #ask(): void {
+  /** A command up to its value, of `bytes`; `stored` of them stand in the file. */
+  #restore(key: RdbKey, code: number, bytes: number, stored: number = bytes): void {
     if (this.#options.isAsking === true) this.#set('a slot that is being moved', 'ASKING')
+    this.#open.push({ kind: 'key', key, bytes: stored })
+    const commands = this.#commands
+    const ttl = key.expiresAt === undefined ? '0' : String(key.expiresAt)
+    commands.command(4 + this.#tail.args)
+    commands.text(RESTORE)
+    commands.string(key.key)
+    commands.text(`$${ttl.length}\r\n${ttl}\r\n`)
+    commands.argument(1 + bytes + FOOTER_BYTES)
+    const start = commands.length
+    commands.byte(code)
+    this.#crc.reset().update(commands.since(start))
+  }
+
+  #add(bytes: Uint8Array): void {
+    this.#crc.update(bytes)
+    this.#commands.raw(bytes)
+  }
+
+  /** Version and checksum, and the end of the payload. */
+  #footer(version: number): void {
+    const footer = Buffer.allocUnsafe(FOOTER_BYTES)
+    footer.writeUInt16LE(version)
+    footer.writeBigUInt64LE(this.#crc.update(footer.subarray(0, 2)).value, 2)
+    this.#commands.raw(footer)
+    this.#commands.end()
   }
 
   #set(name: string, ...command: readonly string[]): void {
-    this.#pieces.push(encodeCommand(command))
+    this.#commands.raw(encodeCommand(command))
     this.#open.push({ kind: 'setting', name })
   }
-}
-
-const ttlOf = ({ expiresAt }: RdbKey): string => String(expiresAt ?? 0n)
-
-/** `crc`: of what comes before; the version is added. */
-function footer(crc: Crc64, version: number): Buffer {
-  const bytes = Buffer.alloc(FOOTER_BYTES)
-  bytes.writeUInt16LE(version)
-  bytes.writeBigUInt64LE(crc.update(bytes.subarray(0, 2)).value, 2)
-  return bytes
 }
