@@ -70,6 +70,7 @@ export { noProgress, type Progress, type ProgressStep } from '../lib/progress.ts
 // Backup.
 export { backupFiles, backupStream, type FileBackupOptions, type StreamBackupOptions } from './archive/backup.ts'
 export type { BackupObserver, ItemChange, ItemEvent } from './archive/backup-observer.ts'
+export type { CutRule } from './archive/cut-stream.ts'
 export { backupEntries, type EntriesBackupOptions } from './archive/entries-backup.ts'
 export type { EntryAttributes, EntrySink } from './archive/entry-tree.ts'
 export {
@@ -82,7 +83,6 @@ export {
   type SelectorOptions,
 } from './archive/filter/index.ts'
 export type { BackupOptions, BackupResult, SnapshotLabels } from './archive/run-backup.ts'
-export type { CutRule } from './archive/stream-saver.ts'
 // Opening them, their keys, their locks.
 export type { ScryptCost } from './kernels/scrypt.ts'
 export { type CachedRepository, listCaches, removeOldCaches } from './repository/cache-directory.ts'

@@ -86,7 +86,8 @@ export const errorCodes = {
   HF_KEY_NOT_FOUND: { meaning: 'No key file has this id.', retry: 'after-fix' },
   HF_KEY_IN_USE: { meaning: 'The key in use cannot remove itself.', retry: 'after-fix' },
   HF_KEY_UNAVAILABLE: {
-    meaning: 'A key that the password of the repository is sealed for cannot be used: denied, disabled, unreachable or missing.',
+    meaning:
+      'A key that the password of the repository is sealed for cannot be used: denied, disabled, unreachable or missing.',
     retry: 'after-fix',
   },
   HF_KEY_OLD: { meaning: 'A key is older than it may become before it is rotated.', retry: 'after-fix' },

@@ -14,9 +14,11 @@ import {
 } from '../repository/tree/node.ts'
 import { TreeLoader } from '../repository/tree-loader.ts'
 import type { Archiver } from './archiver.ts'
+import type { CutRule } from './cut-stream.ts'
+import type { FilePart } from './file-parts.ts'
 import { hexIds, idBytes } from './hex-ids.ts'
 import type { NewData } from './saver/messages.ts'
-import type { CutRule, FilePart, SavedStream, StreamSaver } from './stream-saver.ts'
+import type { SavedStream, StreamSaver } from './stream-saver.ts'
 import { joinPath } from './target-tree.ts'
 
 /** Attributes of an entry that does not come from this machine's files. */
@@ -46,8 +48,12 @@ export interface EntrySink {
   joinedFile(path: ByteString, attributes: EntryAttributes, parts: readonly SavedStream[]): void
   /** A file whose blobs are in the repository already. */
   storedFile(path: ByteString, attributes: EntryAttributes, content: readonly Id[], size: number): void
-  /** A file of stored blobs and new ones. Resolves when `parts` is read. */
-  patchedFile(path: ByteString, attributes: EntryAttributes, parts: AsyncIterable<FilePart>): Promise<void>
+  /** A file of stored blobs and new ones. Resolves when `parts` is read, `saved` when it is known what they came to. */
+  patchedFile(
+    path: ByteString,
+    attributes: EntryAttributes,
+    parts: AsyncIterable<FilePart>,
+  ): Promise<{ readonly saved: Promise<SavedStream> }>
   /** Forgets all entries, to begin anew. Blobs that were saved for them need not be saved again. No file may be under way. */
   clear(): void
 }
@@ -114,8 +120,12 @@ export class EntryTree implements EntrySink {
     await this.#savedFile(path, attributes, () => this.#streams.save(input, rule))
   }
 
-  async patchedFile(path: ByteString, attributes: EntryAttributes, parts: AsyncIterable<FilePart>): Promise<void> {
-    await this.#savedFile(path, attributes, () => this.#streams.saveParts(parts))
+  async patchedFile(
+    path: ByteString,
+    attributes: EntryAttributes,
+    parts: AsyncIterable<FilePart>,
+  ): Promise<{ readonly saved: Promise<SavedStream> }> {
+    return await this.#savedFile(path, attributes, () => this.#streams.saveParts(parts))
   }
 
   async part(input: AsyncIterable<Uint8Array>, rule: CutRule): Promise<{ readonly saved: Promise<SavedStream> }> {
@@ -163,7 +173,7 @@ export class EntryTree implements EntrySink {
     path: ByteString,
     attributes: EntryAttributes,
     save: () => Promise<{ readonly saved: Promise<SavedStream> }>,
-  ): Promise<void> {
+  ): Promise<{ readonly saved: Promise<SavedStream> }> {
     const added = noData()
     const { promise, resolve, reject } = Promise.withResolvers<SavedStream>()
     promise.catch(() => undefined)
@@ -179,6 +189,7 @@ export class EntryTree implements EntrySink {
         Object.assign(added, stream.added)
         resolve(stream)
       }, reject)
+      return { saved }
     } catch (error) {
       reject(error)
       throw error

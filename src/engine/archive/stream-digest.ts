@@ -1,6 +1,6 @@
 import { ID_BYTES } from '../../lib/id.ts'
 import { hashTogether, type Sha256Job } from '../kernels/sha256.ts'
-import { type CutRule, cutStream, ScannerStock } from './stream-saver.ts'
+import { type CutRule, cutStream, ScannerStock } from './cut-stream.ts'
 
 /** What a stream would come to in a repository: 32 bytes per blob, and its length. */
 export interface StreamDigest {

@@ -1,10 +1,16 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { noise } from '../../../test/support/storage-victims.ts'
-import { type CutRule, StreamSaver } from './stream-saver.ts'
+import type { CutRule } from './cut-stream.ts'
+import { type BlobSaver, StreamSaver } from './stream-saver.ts'
 
 const MIB = 1024 * 1024
 const POLYNOMIAL = 0x25b468838dcb75n
+
+const cutsOnly: Omit<BlobSaver, 'saveCut'> = {
+  threads: 2,
+  savePatched: () => Promise.reject(new Error('nothing is patched here')),
+}
 
 /** Noise is cut like anything; zeros never are, so that blobs become as large as they may be. */
 async function* input(mebibytes: number): AsyncGenerator<Uint8Array> {
@@ -22,7 +28,7 @@ test.each<CutRule>([
   let most = 0
   const saver = new StreamSaver(
     {
-      threads: 2,
+      ...cutsOnly,
       saveCut: async (bytes, ends) => {
         memories.add(bytes.buffer)
         most = Math.max(most, ++underWay)
@@ -55,7 +61,7 @@ test('a stream is not read on once something could not be saved', async () => {
   }
   const saver = new StreamSaver(
     {
-      threads: 2,
+      ...cutsOnly,
       saveCut: async () => {
         await setImmediate()
         throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
@@ -71,7 +77,7 @@ test('what is left of many streams travels together, and each is told what it ca
   let messages = 0
   const saver = new StreamSaver(
     {
-      threads: 2,
+      ...cutsOnly,
       saveCut: async (bytes, ends) => {
         messages++
         const copy = Buffer.from(bytes)

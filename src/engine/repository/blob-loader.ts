@@ -55,6 +55,20 @@ export class BlobLoader {
     }
   }
 
+  /**
+   * The bytes of a blob as stored, if they can be had without waiting: neither opened nor checked, and valid until the next blob. Of several
+   * places it lies in, the first.
+   */
+  sealedAtHand(id: Id): { readonly sealed: Uint8Array; readonly uncompressedLength: number } | undefined {
+    const location = this.#repository.index.find(this.#type, id)
+    if (!location || !this.#packs) return undefined
+    try {
+      return { sealed: this.#packs.read(location), uncompressedLength: location.uncompressedLength }
+    } catch {
+      return undefined
+    }
+  }
+
   close(): void {
     this.#packs?.close()
   }

@@ -1,5 +1,6 @@
+import type { CutRule } from '../../engine/archive/cut-stream.ts'
 import type { EntryAttributes, EntrySink } from '../../engine/archive/entry-tree.ts'
-import type { CutRule, SavedStream } from '../../engine/archive/stream-saver.ts'
+import type { SavedStream } from '../../engine/archive/stream-saver.ts'
 import { Sha256Stream } from '../../engine/kernels/sha256.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { toHex, utf8 } from '../../lib/bytes.ts'

@@ -1,4 +1,4 @@
-import type { CutRule } from '../../engine/archive/stream-saver.ts'
+import type { CutRule } from '../../engine/archive/cut-stream.ts'
 import type { ByteString } from '../../engine/repository/tree/node.ts'
 
 /** WAL is written once, in order, and hardly ever the same twice; large blobs are cheap to keep. */

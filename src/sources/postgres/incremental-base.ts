@@ -1,4 +1,5 @@
-import type { FilePart } from '../../engine/archive/stream-saver.ts'
+import type { FilePart, PatchedPart } from '../../engine/archive/file-parts.ts'
+import { parseChecksum } from '../../engine/kernels/crc32c.ts'
 import { BlobLoader, ReusedRoom } from '../../engine/repository/blob-loader.ts'
 import type { Repository } from '../../engine/repository/repository.ts'
 import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts'
@@ -7,7 +8,6 @@ import { TreeLoader } from '../../engine/repository/tree-loader.ts'
 import { fileContent, findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { type Id, shortId } from '../../lib/id.ts'
-import { parseChecksum } from './crc32c.ts'
 import { isVisibilityMap } from './incremental-file.ts'
 import type { PostgresManifest } from './manifest.ts'
 import { parseServerManifest, SERVER_MANIFEST, type ServerManifest, sentManifestPath } from './server-manifest.ts'
@@ -140,10 +140,32 @@ export class IncrementalBase implements Disposable {
     return { kind: 'stored', ids: file.content.slice(from, to), size }
   }
 
+  /** Whether blocks can be had as they are stored, without waiting. */
+  get isAtHand(): boolean {
+    return this.#repository.storage.properties.directory !== undefined
+  }
+
+  /** A block as it is stored, valid until the next is asked for; undefined when it has to be fetched from elsewhere. */
+  sealed(
+    file: PreviousFile,
+    block: number,
+  ): Pick<PatchedPart, 'id' | 'sealed' | 'uncompressedLength' | 'reload'> | undefined {
+    this.#requireBlob(file, block)
+    const id = file.content[block]!
+    const atHand = this.#blobs.sealedAtHand(id)
+    return atHand && { ...atHand, id, reload: () => this.#reload(file, block) }
+  }
+
+  async #reload(file: PreviousFile, block: number): Promise<Uint8Array> {
+    return await orDamaged(this.snapshot, this.#signal, () =>
+      this.#repository.loadBlob('data', file.content[block]!, this.#signal),
+    )
+  }
+
   /** The content of blocks of a file, in order; each valid until the next is asked for. */
   async *load(file: PreviousFile, blocks: Uint32Array): AsyncGenerator<Uint8Array> {
     for (const block of blocks) this.#requireBlob(file, block)
-    if (this.#repository.storage.properties.directory === undefined) {
+    if (!this.isAtHand) {
       const content = Array.from(blocks, (block) => file.content[block]!)
       yield* this.#guarded(fileContent(this.#repository, { content }, this.#signal))
       return

@@ -5,10 +5,10 @@ import { contentOf, nodesOf } from '../../../test/support/stored-nodes.ts'
 import { memoryRepository, newRepository, plainOptions, scratchFolder } from '../../../test/support/test-repository.ts'
 import { backupEntries } from '../../engine/archive/entries-backup.ts'
 import type { EntryAttributes } from '../../engine/archive/entry-tree.ts'
+import { advance, checksumText, INITIAL_REGISTER } from '../../engine/kernels/crc32c.ts'
 import type { Repository } from '../../engine/repository/repository.ts'
-import { advance, checksumText, INITIAL_REGISTER } from './crc32c.ts'
 import { IncrementalBase } from './incremental-base.ts'
-import { RelationPatcher } from './incremental-relations.ts'
+import { type PatchedFile, RelationPatcher } from './incremental-relations.ts'
 import type { PostgresManifest } from './manifest.ts'
 
 const PAGE = 8192
@@ -124,12 +124,17 @@ test.each(['in memory', 'on disk'])(
       parent: snapshot,
       paths: ['/shop'],
       write: async (entries) => {
+        const files: PatchedFile[] = []
         for (const [i, change] of changes.entries()) {
           const member = { path: `base/5/${i}`, size: sizeOf(change), content: incremental(i, change) }
           const file = await patcher.patch(entries, `/shop/data/base/5/${i}`, attributes, member)
           const expected = combined(i, change)
-          expect(file, `file ${i}`).toEqual({ size: expected.length, checksum: crc(expected) })
+          expect(file.size, `file ${i}`).toBe(expected.length)
+          files.push(file)
         }
+        await patcher.finish()
+        for (const [i, change] of changes.entries())
+          expect(files[i]!.checksum(), `file ${i}`).toBe(crc(combined(i, change)))
       },
     })
     const nodes = await nodesOf(repository, tree)

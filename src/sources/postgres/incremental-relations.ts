@@ -1,15 +1,16 @@
 import type { EntryAttributes, EntrySink } from '../../engine/archive/entry-tree.ts'
-import type { FilePart } from '../../engine/archive/stream-saver.ts'
+import type { FilePart } from '../../engine/archive/file-parts.ts'
+import type { BlobChange } from '../../engine/archive/saver/patch-batch.ts'
+import { ChangedChecksum, differenceOf } from '../../engine/kernels/crc32c.ts'
 import type { ByteString } from '../../engine/repository/tree/node.ts'
-import { ChangedChecksum } from './crc32c.ts'
 import type { IncrementalBase, PreviousFile } from './incremental-base.ts'
 import { type IncrementalFile, type PageSizes, readIncrementalFile } from './incremental-file.ts'
 
 /** What a manifest says of a file that was put together here. */
 export interface PatchedFile {
   readonly size: number
-  /** CRC-32C of its content; undefined when that of the file before is not known. */
-  readonly checksum: number | undefined
+  /** CRC-32C of its content, known when `finish` of the patcher has resolved; undefined when that of the file before is not known. */
+  readonly checksum: () => number | undefined
 }
 
 /** An incremental file as it arrives. */
@@ -23,8 +24,8 @@ export interface IncrementalMember {
 
 /**
  * Puts files together from what an earlier snapshot has and the pages that changed since. Blobs without a changed page stay by their ids and
- * are not read; the others are loaded, patched and saved anew, one at a time. A file that grew by more than its changed pages has zeros there,
- * as `pg_combinebackup` makes it.
+ * are not read; the others are patched and saved anew, on threads where their bytes are at hand. A file that grew by more than its changed pages
+ * has zeros there, as `pg_combinebackup` makes it.
  */
 export class RelationPatcher {
   readonly #base: IncrementalBase
@@ -32,8 +33,9 @@ export class RelationPatcher {
   readonly #blockBytes: number
   readonly #before: Uint8Array
   readonly #after: Uint8Array
-  readonly #beforeWords: Int32Array
-  readonly #afterWords: Int32Array
+  /** The changed pages of one block. */
+  readonly #received: Uint8Array
+  readonly #saving: Promise<unknown>[] = []
 
   constructor(base: IncrementalBase, pages: PageSizes) {
     this.#base = base
@@ -41,8 +43,7 @@ export class RelationPatcher {
     this.#blockBytes = base.blockBytes
     this.#before = new Uint8Array(base.blockBytes)
     this.#after = new Uint8Array(base.blockBytes)
-    this.#beforeWords = new Int32Array(this.#before.buffer)
-    this.#afterWords = new Int32Array(this.#after.buffer)
+    this.#received = new Uint8Array(base.blockBytes)
   }
 
   /**
@@ -65,10 +66,17 @@ export class RelationPatcher {
       this.#base.stored(previous, 0, previous.content.length)
       entries.storedFile(place, attributes, previous.content, newSize)
     } else {
-      await entries.patchedFile(place, attributes, this.#parts(change, previous, newSize, checksum))
+      const { saved } = await entries.patchedFile(place, attributes, this.#parts(change, previous, newSize, checksum))
+      this.#saving.push(saved)
       if (checksum !== undefined && newSize < previous.size) await this.#cutOff(previous, newSize, checksum)
     }
-    return { size: newSize, checksum: checksum?.finish() }
+    return { size: newSize, checksum: () => checksum?.finish() }
+  }
+
+  /** Resolves when all files are put together. @throws HoldfastError HF_DATA_DAMAGED when blobs of the earlier snapshot turned out to be unreadable */
+  async finish(): Promise<void> {
+    for (const outcome of await Promise.allSettled(this.#saving))
+      if (outcome.status === 'rejected') throw outcome.reason
   }
 
   async *#parts(
@@ -77,12 +85,13 @@ export class RelationPatcher {
     newSize: number,
     checksum: ChangedChecksum | undefined,
   ): AsyncGenerator<FilePart> {
-    const { pageBytes } = this.#pages
-    const touched = touchedBlocks(change.changed, pageBytes, this.#blockBytes, previous.size, newSize)
-    const old = this.#base.load(
-      previous,
-      touched.filter((block) => block < previous.content.length),
-    )
+    const touched = touchedBlocks(change.changed, this.#pages.pageBytes, this.#blockBytes, previous.size, newSize)
+    const old = this.#base.isAtHand
+      ? undefined
+      : this.#base.load(
+          previous,
+          touched.filter((block) => block < previous.content.length),
+        )
     let next = 0
     let page = 0
     for (const block of touched) {
@@ -90,19 +99,49 @@ export class RelationPatcher {
       next = block + 1
       const start = block * this.#blockBytes
       const end = Math.min(start + this.#blockBytes, newSize)
-      this.#before.fill(0)
-      if (block < previous.content.length) this.#before.set((await old.next()).value!)
-      this.#after.set(this.#before)
-      for (; page < change.changed.length && change.changed[page]! * pageBytes < end; page++) {
-        const at = change.changed[page]! * pageBytes - start
-        await change.readPage(this.#after.subarray(at, at + pageBytes))
-        checksum?.changed(start + at, this.#beforeWords, this.#afterWords, at, at + pageBytes)
+      const isThere = block < previous.content.length
+      // Before the next pages are read: both are valid until something more is asked for.
+      const changes = await this.#changesOf(change, page, start, end)
+      page += changes.length
+      const sealed = isThere && old === undefined ? this.#base.sealed(previous, block) : undefined
+      if (sealed !== undefined) {
+        const onPatched = (difference: number): void => checksum?.differs(end, difference)
+        yield { kind: 'patched', ...sealed, size: end - start, changes, onPatched }
+        continue
       }
-      yield { kind: 'blob', bytes: this.#after.subarray(0, end - start) }
+      this.#before.fill(0)
+      if (isThere) this.#before.set(await this.#oldBlock(old, previous, block))
+      this.#after.set(this.#before)
+      for (const { at, bytes } of changes) this.#after.set(bytes, at)
+      const length = end - start
+      checksum?.differs(end, differenceOf(wordsOf(this.#before, length), wordsOf(this.#after, length)))
+      yield { kind: 'blob', bytes: this.#after.subarray(0, length) }
     }
     const blocks = Math.ceil(newSize / this.#blockBytes)
     if (blocks > next) yield this.#base.stored(previous, next, blocks)
     await change.finish()
+  }
+
+  /** Reads the changed pages of a block, from the page that is the next one in `change`. */
+  async #changesOf(change: IncrementalFile, first: number, start: number, end: number): Promise<readonly BlobChange[]> {
+    const { pageBytes } = this.#pages
+    const changes: BlobChange[] = []
+    for (let page = first; page < change.changed.length && change.changed[page]! * pageBytes < end; page++) {
+      const at = change.changed[page]! * pageBytes - start
+      const bytes = this.#received.subarray(at, at + pageBytes)
+      await change.readPage(bytes)
+      changes.push({ at, bytes })
+    }
+    return changes
+  }
+
+  async #oldBlock(
+    old: AsyncGenerator<Uint8Array> | undefined,
+    previous: PreviousFile,
+    block: number,
+  ): Promise<Uint8Array> {
+    const blobs = old ?? this.#base.load(previous, Uint32Array.of(block))
+    return (await blobs.next()).value!
   }
 
   /** What is cut off has to be read for the checksum of what stays. */
@@ -116,6 +155,9 @@ export class RelationPatcher {
     }
   }
 }
+
+const wordsOf = (bytes: Uint8Array, length: number): Int32Array =>
+  new Int32Array(bytes.buffer, bytes.byteOffset, length / 4)
 
 /** The blocks of a file that are not as they were, ascending: with a changed page, or of another length. */
 function touchedBlocks(

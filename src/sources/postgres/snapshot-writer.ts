@@ -1,10 +1,10 @@
 import type { EntryAttributes, EntrySink } from '../../engine/archive/entry-tree.ts'
+import { advance, checksumText, INITIAL_REGISTER } from '../../engine/kernels/crc32c.ts'
 import { type ByteString, textToByteString } from '../../engine/repository/tree/node.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import type { Timestamp } from '../../lib/go-time.ts'
 import { once, storeJson } from '../json-file.ts'
 import type { Tablespace } from './base-backup.ts'
-import { advance, checksumText, INITIAL_REGISTER } from './crc32c.ts'
 import { ALLOW_FOLDERS, AUTO_CONF, cutRuleFor, signals, tablespaceFolder } from './data-layout.ts'
 import type { IncrementalBase } from './incremental-base.ts'
 import { incrementalTarget, type PageSizes } from './incremental-file.ts'
@@ -92,11 +92,12 @@ export class SnapshotWriter {
     await store(textToByteString(sentManifestPath(this.#options.source)), once(manifest))
     const own = `${this.#root}/${SERVER_MANIFEST}`
     if (this.#patcher === undefined) return await store(own, once(manifest))
+    await this.#patcher.finish()
     // A server of another byte order writes checksums otherwise: then those of patched files are left out.
     const isUnderstood = parsed.files.get(BACKUP_LABEL)?.crc32c === this.#labelChecksum
     const replaced = isUnderstood
       ? this.#replaced
-      : new Map([...this.#replaced].map(([path, file]) => [path, { ...file, checksum: undefined }]))
+      : new Map([...this.#replaced].map(([path, file]) => [path, { ...file, checksum: () => undefined }]))
     await store(own, inPieces(syntheticManifest(parsed, replaced)))
   }
 
@@ -142,7 +143,8 @@ export class SnapshotWriter {
       const sent = await whole(content)
       const label = Buffer.from(sent.toString('latin1').replace(incrementLines, ''), 'latin1')
       this.#labelChecksum = checksumText(~advance(INITIAL_REGISTER, sent) >>> 0)
-      this.#replaced.set(path, { path, size: label.length, checksum: ~advance(INITIAL_REGISTER, label) >>> 0 })
+      const checksum = ~advance(INITIAL_REGISTER, label) >>> 0
+      this.#replaced.set(path, { path, size: label.length, checksum: () => checksum })
       await this.#entries.file(place, attributes, once(label), { kind: 'content' })
     } else if (path === USED_LABEL && size <= MAX_LABEL_BYTES) {
       const label = await whole(content)

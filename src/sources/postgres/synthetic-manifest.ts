@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import { checksumText } from '../../engine/kernels/crc32c.ts'
 import type { ByteString } from '../../engine/repository/tree/node.ts'
-import { checksumText } from './crc32c.ts'
 import type { ServerManifest } from './server-manifest.ts'
 
 /** A file that is not as the server sent it. */
@@ -8,7 +8,7 @@ export interface ReplacedFile {
   readonly path: ByteString
   readonly size: number
   /** CRC-32C; undefined when it is not known: then `pg_verifybackup` compares no more than the size. */
-  readonly checksum: number | undefined
+  readonly checksum: () => number | undefined
 }
 
 const LINES_PER_PIECE = 1000
@@ -50,7 +50,7 @@ function* write(
     const file = fileOf(sent)
     if (file === 'left out') continue
     const own = file === 'as sent' ? undefined : file
-    const checksum = own === undefined ? crc32c : own.checksum === undefined ? undefined : checksumText(own.checksum)
+    const checksum = own === undefined ? crc32c : textOf(own.checksum())
     const fields = [
       pathField(own?.path ?? sent),
       `"Size": ${own?.size ?? sizeBytes}`,
@@ -69,6 +69,9 @@ function* write(
   yield hashed(`${lines.join('')}\n],\n"WAL-Ranges": [\n${ranges.join(',\n')}\n],\n`)
   yield Buffer.from(`"Manifest-Checksum": "${hash.digest('hex')}"}\n`)
 }
+
+const textOf = (checksum: number | undefined): string | undefined =>
+  checksum === undefined ? undefined : checksumText(checksum)
 
 /** A name that is not UTF-8 goes in hexadecimal. */
 function pathField(path: ByteString): string {

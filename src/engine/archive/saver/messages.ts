@@ -9,6 +9,7 @@ import type { ExtraVerify } from '../../repository/pack/pack-writer.ts'
 import type { SharedIdSetMemory } from '../../repository/write/shared-id-set.ts'
 import type { StorageProperties } from '../../storage/storage.ts'
 import type { FileBatch } from './file-batch.ts'
+import type { PatchBatch } from './patch-batch.ts'
 
 /** What a saver thread is started with. */
 export interface SaverData {
@@ -54,6 +55,8 @@ export type SaverTask =
     }
   /** Bytes in shared memory, and where the blobs in them end. */
   | { readonly kind: 'cut'; readonly bytes: Uint8Array; readonly ends: Uint32Array }
+  /** Blobs that become others by changes. */
+  | { readonly kind: 'patch'; readonly patches: PatchBatch }
   | { readonly kind: 'adopt'; readonly claimed: SharedIdSetMemory }
   | { readonly kind: 'finish' }
 
@@ -77,6 +80,15 @@ export interface SavedBlobs extends SavedContent {
   readonly stored: Uint32Array
 }
 
+/** New blobs for patches; those that failed are not among them. */
+export interface SavedPatches {
+  readonly content: SavedBlobs
+  /** For each patch the CRC-32C register of the difference at the end of its blob, without initial value. */
+  readonly differences: Int32Array
+  /** 1 for each patch whose old blob did not open, or is another one. */
+  readonly failed: Uint8Array
+}
+
 /** What is out of the ordinary about one file of a batch. */
 export interface FileRemark {
   /** Which file of the batch. */
@@ -98,6 +110,7 @@ export type SaverResult =
     }
   | { readonly kind: 'segment'; readonly content: SavedContent; readonly bytes: number }
   | { readonly kind: 'cut'; readonly content: SavedBlobs }
+  | ({ readonly kind: 'patch' } & SavedPatches)
   | { readonly kind: 'adopt' }
   | { readonly kind: 'finish'; readonly bytes: Uint8Array; readonly rows: Uint8Array }
 

@@ -13,12 +13,14 @@ import type {
   NewData,
   SavedBlobs,
   SavedContent,
+  SavedPatches,
   SaverData,
   SaverNotice,
   SaverResult,
   SaverTask,
 } from './messages.ts'
 import { openSource } from './open-source.ts'
+import type { PatchBatch } from './patch-batch.ts'
 
 /** Files up to this size are read whole by one thread, many in one task. */
 const WHOLE_FILE_BYTES = 8 * 1024 * 1024
@@ -148,13 +150,22 @@ export class SaverPool {
    * shared memory and stay as they are until this resolves.
    */
   async saveCut(bytes: Uint8Array, ends: Uint32Array): Promise<SavedBlobs> {
-    if (this.#pool.pending > 0) this.#useAllThreads()
-    if (this.#writer.claimed.data.grow()) this.#adopt()
+    this.#prepare()
     const result = await this.#pool.run({ kind: 'cut', bytes, ends })
     if (result.kind !== 'cut') throw new TypeError('a saver answered another task')
     this.#count(result.content)
     this.#options.onBytes?.(bytes.length)
     return result.content
+  }
+
+  /** Saves what becomes of stored blobs. The batch must stay as it is until this resolves. */
+  async savePatched(patches: PatchBatch): Promise<SavedPatches> {
+    this.#prepare()
+    const result = await this.#pool.run({ kind: 'patch', patches })
+    if (result.kind !== 'patch') throw new TypeError('a saver answered another task')
+    this.#count(result.content)
+    this.#options.onBytes?.(patches.bytes.length)
+    return result
   }
 
   /** Sends files that wait for a full batch. */
@@ -185,6 +196,11 @@ export class SaverPool {
     await this.#pool.close()
     for (const large of this.#large.values()) closeSync(large.fd)
     this.#large.clear()
+  }
+
+  #prepare(): void {
+    if (this.#pool.pending > 0) this.#useAllThreads()
+    if (this.#writer.claimed.data.grow()) this.#adopt()
   }
 
   #useAllThreads(): void {

@@ -36,6 +36,8 @@ function perform(task: SaverTask): SaverResult {
       )
     case 'cut':
       return saver.saveCut(task.bytes, task.ends)
+    case 'patch':
+      return saver.savePatched(task.patches)
     case 'adopt':
       saver.adopt(task.claimed)
       return { kind: 'adopt' }

@@ -12,9 +12,11 @@ import { compresses, createCompressor, createStreamCompressor } from '../../repo
 import { BlobTable } from '../../repository/index/blob-table.ts'
 import { type FinishedPack, PackWriter } from '../../repository/pack/pack-writer.ts'
 import { SharedIdSet, type SharedIdSetMemory } from '../../repository/write/shared-id-set.ts'
+import { BlobPatcher } from './blob-patcher.ts'
 import { type FileBatch, isAsListed, RESULT_FIELDS, sizeInBatch } from './file-batch.ts'
-import type { DataRange, FileRemark, NewData, SavedContent, SaverData, SaverResult } from './messages.ts'
+import type { DataRange, FileRemark, NewData, SavedBlobs, SavedContent, SaverData, SaverResult } from './messages.ts'
 import { OpenSources } from './open-sources.ts'
+import type { PatchBatch } from './patch-batch.ts'
 
 /** Room for one chunk of the largest size and enough beside it that several are hashed together. */
 const BUFFER_BYTES = 2 * MAX_CHUNK_BYTES
@@ -55,6 +57,7 @@ export class Saver {
   readonly #pack: PackWriter
   /** Made when the first cut bytes come: files do without. */
   #streamZstd: Zstd | undefined
+  #patcher: BlobPatcher | undefined
   readonly #stored: readonly BlobTable[]
   readonly #claimed: SharedIdSet
   readonly #store: StorePack
@@ -146,16 +149,28 @@ export class Saver {
 
   /** Saves bytes that were cut by somebody else: `ends` are the ends of the blobs, ascending. */
   saveCut(bytes: Uint8Array, ends: Uint32Array): SaverResult {
-    const chunks: Chunk[] = []
+    const places: { start: number; end: number }[] = []
     let start = 0
     for (const end of ends) {
-      chunks.push({ start, end, added: noData() })
+      places.push({ start, end })
       start = end
     }
+    return { kind: 'cut', content: this.#saveEach(places, bytes) }
+  }
+
+  /** Saves blobs that come of others by changes. */
+  savePatched(patches: PatchBatch): SaverResult {
+    this.#patcher ??= new BlobPatcher(createCipher(this.#data.key))
+    const { memory, blobs, differences, failed } = this.#patcher.patch(patches)
+    return { kind: 'patch', content: this.#saveEach(blobs, memory), differences, failed }
+  }
+
+  /** Saves stretches of `memory`, one blob each, and tells what each costs. */
+  #saveEach(places: readonly { readonly start: number; readonly end: number }[], memory: Uint8Array): SavedBlobs {
+    const chunks = places.map((place): Chunk => ({ ...place, added: noData() }))
     const each = chunks.map(({ added }) => added)
-    this.#saveChunks(chunks, bytes, this.#streamCompressor())
-    const stored = Uint32Array.from(each, ({ storedBytes }) => storedBytes)
-    return { kind: 'cut', content: { ...this.#takeContent(), stored } }
+    this.#saveChunks(chunks, memory, this.#streamCompressor())
+    return { ...this.#takeContent(), stored: Uint32Array.from(each, ({ storedBytes }) => storedBytes) }
   }
 
   /** Hands over the pack in the making. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
+import type { CutRule } from '../../../engine/archive/cut-stream.ts'
 import type { EntryAttributes, EntrySink } from '../../../engine/archive/entry-tree.ts'
-import type { CutRule, SavedStream } from '../../../engine/archive/stream-saver.ts'
+import type { SavedStream } from '../../../engine/archive/stream-saver.ts'
 import { textToByteString } from '../../../engine/repository/tree/node.ts'
 import type { StoredFile } from './manifest.ts'
 

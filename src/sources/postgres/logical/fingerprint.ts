@@ -1,5 +1,5 @@
+import type { CutRule } from '../../../engine/archive/cut-stream.ts'
 import { StreamDigester } from '../../../engine/archive/stream-digest.ts'
-import type { CutRule } from '../../../engine/archive/stream-saver.ts'
 import { LineSum, lineSumText } from '../../../engine/kernels/line-sum.ts'
 import { ByteInput } from '../byte-input.ts'
 import type { CopySession } from './copy-session.ts'

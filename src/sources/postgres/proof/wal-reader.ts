@@ -1,5 +1,5 @@
+import { advance, INITIAL_REGISTER } from '../../../engine/kernels/crc32c.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
-import { advance, INITIAL_REGISTER } from '../crc32c.ts'
 import { positionText, type Segment, segmentsBetween } from './log-position.ts'
 
 /** The stretch of the log to be read. */

@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { noise } from '../../../test/support/storage-victims.ts'
-import { advance, ChangedChecksum, checksumText, INITIAL_REGISTER, parseChecksum, shift } from './crc32c.ts'
+import {
+  advance,
+  ChangedChecksum,
+  checksumText,
+  differenceOf,
+  INITIAL_REGISTER,
+  parseChecksum,
+  shift,
+} from './crc32c.ts'
 
 const PAGE = 8192
 const crc = (bytes: Uint8Array): number => ~advance(INITIAL_REGISTER, bytes) >>> 0
@@ -37,10 +45,10 @@ describe('the checksum of a changed file follows from that of the file before', 
     const padded = new Uint8Array(after.length)
     padded.set(before.subarray(0, after.length))
     const checksum = new ChangedChecksum(crc(before), before.length, after.length)
-    for (const page of dirty) {
+    for (const page of dirty.toReversed()) {
       after.set(noise(100 + page, PAGE), page * PAGE)
       const [from, to] = [page * PAGE, (page + 1) * PAGE]
-      checksum.changed(from, words(padded), words(after), from, to)
+      checksum.differs(to, differenceOf(words(padded.subarray(from, to)), words(after.subarray(from, to))))
     }
     for (let at = after.length; at < before.length; at += 10_000) checksum.cutOff(before.subarray(at, at + 10_000))
     expect(checksum.finish()).toBe(crc(after))

@@ -36,16 +36,14 @@ export function advance(register: number, bytes: Uint8Array): number {
   return state
 }
 
-/** The register after the difference of words `from` to `to`, an even number of them, in the byte order of this machine. */
-function advanceByDifference(
-  register: number,
-  before: Int32Array,
-  after: Int32Array,
-  from: number,
-  to: number,
-): number {
-  let state = register
-  for (let i = from; i < to; i += 2) {
+/**
+ * The register, without initial value, of the difference between two stretches of the same length: an even number of words, in the byte order
+ * of this machine.
+ */
+export function differenceOf(before: Int32Array, after: Int32Array): number {
+  let state = 0
+  const { length } = after
+  for (let i = 0; i < length; i += 2) {
     const low = state ^ before[i]! ^ after[i]!
     const high = before[i + 1]! ^ after[i + 1]!
     state =
@@ -91,14 +89,13 @@ export function shift(register: number, zeroBytes: number): number {
   return multiply(register, factor)
 }
 
-/** Follows the checksum of a file from one state of it to another. Differences are told in the order in which they lie. */
+/** Follows the checksum of a file from one state of it to another. */
 export class ChangedChecksum {
   readonly #before: number
   readonly #sizeBefore: number
   readonly #sizeAfter: number
-  /** Of the differences so far, without initial value, at `#position`. */
+  /** Of the differences so far, without initial value, at the end of the file. */
   #difference = 0
-  #position = 0
   /** Of what is cut off, without initial value. */
   #cutOff = 0
 
@@ -110,13 +107,11 @@ export class ChangedChecksum {
   }
 
   /**
-   * The stretch of the file from `at` on, as it was and as it is: bytes `from` to `to` of both buffers, whole multiples of eight. What was
-   * not there was zeros.
+   * A stretch of the file that ends at `end` has this `differenceOf` what it was; what was not there was zeros. Stretches come in any order, none
+   * twice.
    */
-  changed(at: number, before: Int32Array, after: Int32Array, from: number, to: number): void {
-    if (at > this.#position) this.#difference = shift(this.#difference, at - this.#position)
-    this.#difference = advanceByDifference(this.#difference, before, after, from / 4, to / 4)
-    this.#position = at + to - from
+  differs(end: number, difference: number): void {
+    this.#difference ^= shift(difference, this.#sizeAfter - end)
   }
 
   /** Bytes behind the new end, in order. */
@@ -127,7 +122,7 @@ export class ChangedChecksum {
   /** The checksum of the file as it is. */
   finish(): number {
     const base = shift(this.#before ^ this.#cutOff, this.#sizeAfter - this.#sizeBefore)
-    return ~(base ^ shift(this.#difference, this.#sizeAfter - this.#position)) >>> 0
+    return ~(base ^ this.#difference) >>> 0
   }
 }
 
