@@ -2,6 +2,7 @@ import { executePrune } from '../engine/repository/prune/execute-prune.ts'
 import { planPrune } from '../engine/repository/prune/plan-prune.ts'
 import type { PruneOptions as EngineOptions } from '../engine/repository/prune/prune-plan.ts'
 import type { Id } from '../lib/id.ts'
+import { formatSize } from '../lib/sizes.ts'
 import type { CommandContext } from './context.ts'
 import { usageError } from './descriptions/usage.ts'
 import type { PruneLimitOptions } from './options/prune-limits.ts'
@@ -33,7 +34,15 @@ export async function prune(
   await repository.loadIndex(signal)
   const plan = await planPrune(repository, engineOptions(options), progress, { ignoreSnapshots: removed, signal })
   printPrunePlan(context.output, plan, options.dryRun)
-  if (!options.dryRun) await executePrune(repository, plan, progress, signal)
+  if (options.dryRun) return
+  const hidden = repository.storage.features.versions?.hidden
+  const before = hidden?.().bytes ?? 0
+  await executePrune(repository, plan, progress, signal)
+  const hiddenBytes = (hidden?.().bytes ?? 0) - before
+  if (hiddenBytes > 0)
+    context.output.warn(
+      `Warning: ${formatSize(hiddenBytes)} of what was removed is only hidden, and still paid for: old versions may not be deleted with these credentials`,
+    )
 }
 
 const engineOptions = (options: PruningOptions): EngineOptions => ({

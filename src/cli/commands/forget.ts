@@ -5,8 +5,10 @@ import {
   forgetPlanJson,
   planForget,
   planForgetOf,
+  withoutRetained,
 } from '../../engine/repository/forget.ts'
 import { describePolicy, type ForgetPolicy } from '../../engine/repository/forget-policy.ts'
+import { describeRetention } from '../../engine/repository/retention/retained-files.ts'
 import type { StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import { NO_DURATION } from '../../lib/durations.ts'
 import { HoldfastError } from '../../lib/errors.ts'
@@ -40,7 +42,12 @@ export const forgetCommand: Command<ForgetOptions> = {
       }
       // A snapshot that cannot be read may be the one that a record is about.
       if (exitCode === 0) plan = withVerifications(plan, all)
-      await removeSnapshots(context, session, plan, options)
+      const { plan: possible, retained } = await withoutRetained(repository, plan, signal)
+      if (retained.snapshots.length > 0)
+        output.print(
+          `${retained.snapshots.length} snapshots stay, as the storage retains them ${describeRetention(retained.earliestMs)}`,
+        )
+      await removeSnapshots(context, session, possible, options)
       return exitCode
     })
   },

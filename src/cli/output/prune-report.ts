@@ -1,4 +1,5 @@
-import type { PrunePlan, PruneStats } from '../../engine/repository/prune/prune-plan.ts'
+import type { PrunePlan, PruneStats, RetainedSpace } from '../../engine/repository/prune/prune-plan.ts'
+import { describeRetention } from '../../engine/repository/retention/retained-files.ts'
 import { formatPercent, formatSize } from '../../lib/sizes.ts'
 import { formatIdSet } from './id-set.ts'
 import type { Output } from './output.ts'
@@ -6,13 +7,17 @@ import type { Output } from './output.ts'
 /** Tells what prune is going to do, or would do, as restic does; in JSON as one message with the names of restic's master branch. */
 export function printPrunePlan(output: Output, { stats, ...plan }: PrunePlan, dryRun: boolean): void {
   if (output.json) {
-    output.message({ message_type: 'summary', ...stats, ...(dryRun ? { dry_run: true } : {}) })
+    const { packs, bytes, earliestMs } = plan.retained
+    const until = Number.isFinite(earliestMs) ? { earliest: new Date(earliestMs).toISOString() } : {}
+    const retained = packs > 0 ? { retained: { packs, bytes, ...until } } : {}
+    output.message({ message_type: 'summary', ...stats, ...retained, ...(dryRun ? { dry_run: true } : {}) })
     return
   }
   if (dryRun) output.print('\nWould have made the following changes:')
   printUsage(output, stats)
   printChanges(output, stats)
   printPacks(output, stats)
+  if (plan.retained.packs > 0) printRetained(output, plan.retained)
   if (!dryRun) return
   if (plan.removeFirst.length > 0)
     output.detail(`Would have removed the following unreferenced packs:\n${formatIdSet(plan.removeFirst)}\n`)
@@ -48,6 +53,11 @@ function printPacks(output: Output, { packfiles }: PruneStats): void {
   output.detail(`to repack:    ${ten(packfiles.repack)} packs`)
   output.detail(`to delete:    ${ten(packfiles.remove)} packs`)
   if (packfiles.unreferenced > 0) output.detail(`to delete:    ${ten(packfiles.unreferenced)} unreferenced packs\n\n`)
+}
+
+function printRetained(output: Output, { packs, bytes, earliestMs }: RetainedSpace): void {
+  output.print(`retained:     ${ten(packs)} packs / ${formatSize(bytes)} unused, which the storage keeps`)
+  output.print(`              (the first of them ${describeRetention(earliestMs)})\n`)
 }
 
 const row = (count: number, sizeBytes: number): string => `${ten(count)} blobs / ${formatSize(sizeBytes)}`

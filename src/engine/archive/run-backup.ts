@@ -2,6 +2,7 @@ import { HoldfastError } from '../../lib/errors.ts'
 import { localTimestamp, type Timestamp } from '../../lib/go-time.ts'
 import type { Id } from '../../lib/id.ts'
 import type { Repository } from '../repository/repository.ts'
+import { extendRetention } from '../repository/retention/extend-retention.ts'
 import type { SnapshotSummary, StoredSnapshot } from '../repository/snapshot.ts'
 import { saveSnapshot } from '../repository/snapshots.ts'
 import { BlobWriter } from '../repository/write/blob-writer.ts'
@@ -77,7 +78,9 @@ export async function runBackup(
   // Not cancelled with the run: what was read by then is still stored.
   const writer = new BlobWriter(repository, undefined, options.packs)
   const archiver = new Archiver(repository, writer, { ...walk, threads: options.threads, dryRun, observer }, signal)
-  const backupStart = localTimestamp(repository.clock.now())
+  const startNanoseconds = repository.clock.now()
+  const backupStart = localTimestamp(startNanoseconds)
+  const firstNewPack = repository.index.packCount
   try {
     const { tree, tags: lateTags = [] } = await work(archiver)
     await archiver.finish()
@@ -101,6 +104,8 @@ export async function runBackup(
       programVersion,
     }
     const snapshot = await saveSnapshot(repository, { ...content, original: undefined, summary }, signal)
+    const sinceMs = Number(startNanoseconds / 1_000_000n)
+    await extendRetention(repository, { tree, sinceMs, firstNewPack, signal })
     return { snapshot, tree, summary, errors }
   } catch (error) {
     if (isNoFaultOfStorage(error)) await archiver.salvage()

@@ -4,6 +4,7 @@ import { forEachParallel } from '../../lib/parallel.ts'
 import type { Progress } from '../../lib/progress.ts'
 import { applyPolicy, type ForgetDecision, type ForgetPolicy, forgetGroupJson, isEmptyPolicy } from './forget-policy.ts'
 import type { Repository } from './repository.ts'
+import { retainedFiles } from './retention/retained-files.ts'
 import type { StoredSnapshot } from './snapshot.ts'
 import { isEveryFilter, matchesFilter, type SnapshotFilter } from './snapshot-filter.ts'
 import { describeGroup, type Grouping, groupSnapshots, type SnapshotGroup } from './snapshot-group.ts'
@@ -61,6 +62,30 @@ export function planForget(snapshots: readonly StoredSnapshot[], options: Forget
 
 /** The plan that removes exactly these snapshots, whatever is left. */
 export const planForgetOf = (snapshots: readonly StoredSnapshot[]): ForgetPlan => ({ groups: [], remove: snapshots })
+
+/** Snapshots that a plan would remove and the store lets nobody delete yet. */
+export interface RetainedSnapshots {
+  readonly snapshots: readonly StoredSnapshot[]
+  /** When the first of them may go, since 1970; infinity when none ever may, or there is none. */
+  readonly earliestMs: number
+}
+
+/** Takes out of a plan what the store retains: it stays, and so does all it needs. */
+export async function withoutRetained(
+  repository: Repository,
+  plan: ForgetPlan,
+  signal?: AbortSignal,
+): Promise<{ readonly plan: ForgetPlan; readonly retained: RetainedSnapshots }> {
+  const names = plan.remove.map(({ id }) => id)
+  const until = await retainedFiles(repository, 'snapshot', names, signal)
+  return {
+    plan: { ...plan, remove: plan.remove.filter(({ id }) => !until.has(id)) },
+    retained: {
+      snapshots: plan.remove.filter(({ id }) => until.has(id)),
+      earliestMs: Math.min(...until.values()),
+    },
+  }
+}
 
 /** What `forget --json` prints of a plan, with restic's names and order. */
 export const forgetPlanJson = ({ groups }: ForgetPlan): readonly Readonly<Record<string, unknown>>[] =>

@@ -3,6 +3,7 @@ import { forEachParallel } from '../../../lib/parallel.ts'
 import type { Progress } from '../../../lib/progress.ts'
 import { type PackListing, rowCount, rowsOf } from '../pack/blob-rows.ts'
 import type { Repository } from '../repository.ts'
+import { retainedFiles } from '../retention/retained-files.ts'
 import { encodeIndex, FULL_INDEX_BLOBS } from './index-file.ts'
 import { readIndexFile } from './load-index.ts'
 
@@ -46,15 +47,15 @@ export async function rewriteIndex(repository: Repository, options: RewriteIndex
   }
 
   const names = (await repository.list('index', signal)).filter((name) => !skip.has(name))
+  // Index files that the store retains stay as they are; `removePacks` has none of their packs, unless these are gone already.
+  const retained = await retainedFiles(repository, 'index', names, signal)
   const rebuilding = progress.step('indexes processed', names.length)
   for (const name of names) {
     const packs: PackListing[] = []
     await readIndexFile(repository, name, ({ pack, blobs }) => packs.push({ pack, rows: rowsOf(blobs) }), signal)
     const blobs = packs.reduce((sum, { rows }) => sum + rowCount(rows), 0)
-    const stays =
-      blobs >= FULL_INDEX_BLOBS &&
-      blobs <= OVERSIZED_BLOBS &&
-      !packs.some(({ pack }) => removePacks.has(pack) || listed.has(pack))
+    const isFull = blobs >= FULL_INDEX_BLOBS && blobs <= OVERSIZED_BLOBS
+    const stays = retained.has(name) || (isFull && !packs.some(({ pack }) => removePacks.has(pack) || listed.has(pack)))
     if (stays) for (const { pack } of packs) listed.add(pack)
     else {
       for (const listing of packs) if (!removePacks.has(listing.pack)) await add(listing)

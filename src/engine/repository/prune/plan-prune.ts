@@ -5,11 +5,19 @@ import type { Repository } from '../repository.ts'
 import { loadSnapshots } from '../snapshots.ts'
 import { findUsedBlobs, type UsedBlobs } from '../used-blobs.ts'
 import { measurePacks, type PackUsage } from './pack-usage.ts'
-import { emptyStats, type PruneOptions, type PrunePlan, type PruneStats } from './prune-plan.ts'
+import { emptyStats, type PruneOptions, type PrunePlan, type PruneStats, type RetainedSpace } from './prune-plan.ts'
+import { RetainedPacks } from './retained-packs.ts'
 
 /** Fewer small packs than this are not worth rewriting; without it the last small pack would be rewritten every time. */
 const MIN_SMALL_PACKS = 10
 const MIN_PACK_BYTES = 4 * 1024 * 1024
+
+interface StoredPacks {
+  /** Of every pack there is. */
+  readonly sizes: ReadonlyMap<Id, number>
+  /** Those that the store lets nobody delete before a time. */
+  readonly retained: ReadonlyMap<Id, number>
+}
 
 interface Candidate extends PackUsage {
   readonly id: Id
@@ -52,9 +60,15 @@ export async function planPrune(
   const usages = measurePacks(repository.index, used, stats)
   progress.note('collecting packs for deletion and repacking')
   const sizes = await listPackSizes(repository, progress, signal)
-  const decision = decide(repository, limits, usages, sizes, stats, progress)
-  addTotals(stats)
-  return { options, stats, used, ...decision }
+  const retained = new RetainedPacks(repository, signal)
+  for (;;) {
+    const counted = structuredClone(stats)
+    const decision = decide(repository, limits, usages, { sizes, retained: retained.known }, counted, progress)
+    // A pack that has to stay leaves room for others in the limits of the plan: they are asked about in turn.
+    if (await retained.ask([...decision.removeFirst, ...decision.remove, ...decision.repack])) continue
+    addTotals(counted)
+    return { options, stats: counted, used, ...decision }
+  }
 }
 
 function refuseIncompleteIndex({ missing }: UsedBlobs): void {
@@ -87,18 +101,28 @@ function decide(
   repository: Repository,
   options: PruneOptions,
   usages: readonly PackUsage[],
-  sizes: ReadonlyMap<Id, number>,
+  { sizes, retained }: StoredPacks,
   stats: PruneStats,
   progress: Progress,
-): Pick<PrunePlan, 'removeFirst' | 'repack' | 'remove' | 'forget'> {
+): Pick<PrunePlan, 'removeFirst' | 'repack' | 'remove' | 'forget' | 'retained'> {
   const target = smallPackLimit(options, usages)
   const removeFirst: Id[] = []
   const remove: Id[] = []
   const candidates: Candidate[] = []
   const small: Candidate[] = []
+  const staying: RetainedSpace = { packs: 0, bytes: 0, earliestMs: Number.POSITIVE_INFINITY }
+  const stays = (id: Id, bytes: number): boolean => {
+    const untilMs = retained.get(id)
+    if (untilMs === undefined) return false
+    staying.packs++
+    staying.bytes += bytes
+    staying.earliestMs = Math.min(staying.earliestMs, untilMs)
+    return true
+  }
   for (const [id, sizeBytes] of sizes) {
     const facts = repository.index.packFacts(id)
     if (!facts) {
+      if (stays(id, sizeBytes)) continue
       removeFirst.push(id)
       stats.bytes.unreferenced += sizeBytes
       continue
@@ -120,7 +144,8 @@ function decide(
     if (usage.hasUncompressed) stats.bytes.uncompressed += expected
     const mustCompress =
       repository.config.version >= 2 && usage.hasUncompressed && (usage.type === 'tree' || options.repackUncompressed)
-    if (usage.usedBlobs === 0) {
+    if (stays(id, usage.usedBlobs === 0 ? sizeBytes : usage.unusedBytes)) stats.packfiles.keep++
+    else if (usage.usedBlobs === 0) {
       remove.push(id)
       stats.blobs.remove += usage.unusedBlobs
       stats.bytes.remove += usage.unusedBytes
@@ -140,7 +165,7 @@ function decide(
   stats.packfiles.repack = repack.length
   stats.packfiles.remove = remove.length
   if (repository.config.version < 2) stats.bytes.uncompressed = 0
-  return { removeFirst, remove, repack, forget }
+  return { removeFirst, remove, repack, forget, retained: staying }
 }
 
 /** Packs an index lists that are not in the storage; throws when one of them is needed. */

@@ -57,6 +57,15 @@ export interface PruneStats {
   }
 }
 
+/** Packs that stay because the store retains them, or an index file that lists them. */
+export interface RetainedSpace {
+  packs: number
+  /** What they hold that nobody needs. */
+  bytes: number
+  /** When the first of them may go, since 1970; infinity when none ever may, or there is none. */
+  earliestMs: number
+}
+
 /** What prune will do. Made by `planPrune`, carried out once by `executePrune` under the same exclusive lock. */
 export interface PrunePlan {
   readonly options: PruneOptions
@@ -69,6 +78,8 @@ export interface PrunePlan {
   readonly remove: readonly Id[]
   /** Packs an index lists that are not there and not needed. */
   readonly forget: readonly Id[]
+  /** What would be removed if the store let anybody. */
+  readonly retained: RetainedSpace
   /** Blobs in use; during repacking those that lie in no pack that stays. */
   readonly used: UsedBlobs
 }

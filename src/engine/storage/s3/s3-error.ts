@@ -29,7 +29,9 @@ const byName: Readonly<Record<string, (target: S3Target, call: S3Call) => Failur
   NoSuchBucket: ({ bucket }) => [
     'HF_STORAGE_NOT_FOUND',
     `the bucket ${JSON.stringify(bucket)} does not exist`,
-    { hint: 'Check its name and the endpoint; "holdfast init" makes the bucket when it may.' },
+    {
+      hint: `The bucket ${JSON.stringify(bucket)} does not exist: check its name and the endpoint; "holdfast init" makes it where it may.`,
+    },
   ],
   PreconditionFailed: () => ['HF_STORAGE_EXISTS', 'it exists already'],
   AccessDenied: (_, { permission }) => [

@@ -8,6 +8,8 @@ import { lockMode, retainUntil } from './s3-put.ts'
 export class S3Retention implements RetentionFeature {
   readonly written: LockSettings | undefined
   readonly #objects: S3Objects
+  /** A bucket that keeps no versions has no Object Lock either. */
+  #hasNoVersions = false
 
   constructor(objects: S3Objects, written: LockSettings | undefined) {
     this.#objects = objects
@@ -15,7 +17,9 @@ export class S3Retention implements RetentionFeature {
   }
 
   async get(file: FileRef, options?: CallOptions): Promise<Retention | undefined> {
-    const { mode, lockedUntilMs, isHeld } = await this.#objects.head(file, options)
+    if (this.#hasNoVersions) return undefined
+    const { versionId, mode, lockedUntilMs, isHeld } = await this.#objects.head(file, options)
+    this.#hasNoVersions = versionId === undefined
     if (!isHeld && (mode === undefined || lockedUntilMs === undefined)) return undefined
     return { mode: mode ?? 'governance', untilMs: lockedUntilMs ?? 0, isHeld }
   }

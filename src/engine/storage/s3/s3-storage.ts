@@ -176,10 +176,16 @@ export class S3Storage implements Storage {
     const call = { doing: 'list', object: `the files of kind ${kind}`, permission: 's3:ListBucket' }
     const target = { Bucket: this.#client.bucket, Prefix: this.#keys.folder(kind) }
     for (let after: string | undefined; ; ) {
-      const page = await this.#client.call(call, options, async (s3, request) => {
-        if (listObjectsV1) return s3.listObjects({ ...target, ...(after ? { Marker: after } : {}) }, request)
-        return s3.listObjectsV2({ ...target, ...(after ? { StartAfter: after } : {}) }, request)
-      })
+      const page = await this.#client
+        .call(call, options, async (s3, request) => {
+          if (listObjectsV1) return s3.listObjects({ ...target, ...(after ? { Marker: after } : {}) }, request)
+          return s3.listObjectsV2({ ...target, ...(after ? { StartAfter: after } : {}) }, request)
+        })
+        .catch((error: unknown) => {
+          // A bucket that is still to be made.
+          if (!isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) throw error
+          return { Contents: [], IsTruncated: false }
+        })
       for (const { Key, Size = 0 } of page.Contents ?? []) {
         throwIfInterrupted(options.signal)
         const name = this.#keys.nameOf(kind, Key)
