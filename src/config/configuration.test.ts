@@ -68,6 +68,7 @@ describe('the example of the issue', () => {
         'region',
         'storageClass',
         'lock',
+        'limit',
         'location',
         'offsite',
         'prices',
@@ -233,6 +234,42 @@ repositories:
   test.each(['1m', '0d', 'forever'])('%s is no time for a lock', async (time) => {
     const problems = await problemsIn(loadText(withLock(`{ mode: governance, for: ${time} }`)))
     expect(problems.join()).toContain('must be a time in days or hours, like 35d or 12h')
+  })
+})
+
+describe('limits of a repository', () => {
+  const withLimit = (limit: string): string => `version: 1
+repositories:
+  far: { url: "rest:http://far/", password: "env:P", limit: ${limit} }
+`
+  test.each([
+    ['{ up: 20M }', { up: [{ bytesPerSecond: 20 << 20 }] }],
+    [
+      '{ up: "20M 08:00-18:00", down: [1.5M 22:30-6:00, 500K] }',
+      {
+        up: [{ bytesPerSecond: 20 << 20, during: { fromMinute: 480, toMinute: 1080 } }],
+        down: [
+          { bytesPerSecond: 1.5 * 2 ** 20, during: { fromMinute: 1350, toMinute: 360 } },
+          { bytesPerSecond: 512_000 },
+        ],
+      },
+    ],
+  ])('%s', async (limit, expected) => {
+    expect((await loadText(withLimit(limit))).repositories.get('far')?.store.limit).toEqual(expected)
+  })
+
+  test.each([
+    '{ up: 0 }',
+    '{ up: "fast" }',
+    '{ down: "1M 8-9" }',
+    '{ up: "1M 08:00-08:00" }',
+    '{ up: "1M 25:00-26:00" }',
+    '{ up: [] }',
+    '{ up: [1M, "x"] }',
+  ])('%s is refused, with its place', async (limit) => {
+    const problems = await problemsIn(loadText(withLimit(limit)))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(/^holdfast\.yaml:3:\d+: .*(must be a rate|expected string|must not be empty)/)
   })
 })
 

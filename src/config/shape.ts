@@ -75,12 +75,14 @@ const repository = z
     if (password === undefined && keys.length === 0)
       context.addIssue({ code: 'custom', path: ['password'], message: 'is missing' })
   })
-  .transform(({ region, storageClass, lock, location, offsite, maxKeyAge = DEFAULT_MAX_KEY_AGE_DAYS, ...rest }) => ({
-    ...rest,
-    maxKeyAgeDays: maxKeyAge,
-    store: { region, storageClass, lock },
-    place: { location, offsite },
-  }))
+  .transform(
+    ({ region, storageClass, lock, limit, location, offsite, maxKeyAge = DEFAULT_MAX_KEY_AGE_DAYS, ...rest }) => ({
+      ...rest,
+      maxKeyAgeDays: maxKeyAge,
+      store: { region, storageClass, lock, limit },
+      place: { location, offsite },
+    }),
+  )
   .describe('A repository.')
 
 /** What every source has; the keys of its own type come on top. */

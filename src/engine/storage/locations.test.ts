@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { scratchFolder } from '../../../test/support/test-repository.ts'
 import { workingFolder } from '../../../test/support/working-folder.ts'
 import { displayLocation, openStorage } from './locations.ts'
-import { errorFrom } from './testing.ts'
+import { errorFrom, steppedClock } from './testing.ts'
 
 describe('locations', () => {
   test.each([
@@ -45,6 +45,17 @@ describe('locations', () => {
   test('limits hide the directory, because threads of their own would not keep to them', () => {
     expect(openStorage('/srv/backup', { uploadBytesPerSecond: 1000 }).properties.directory).toBeUndefined()
     expect(openStorage('/srv/backup', { downloadBytesPerSecond: 1000 }).properties.directory).toBeUndefined()
+  })
+
+  test('limits by the time of day are kept, too, whatever the store is', async () => {
+    using scratch = scratchFolder()
+    const clock = steppedClock()
+    const limit = { up: [{ bytesPerSecond: 1000 }] }
+    const storage = openStorage(scratch.path, { settings: { limit }, clock })
+    expect(storage.properties.directory).toBeUndefined()
+    await storage.create()
+    await storage.put({ kind: 'config' }, new Uint8Array(11_000))
+    expect(clock.sleeps).toEqual([10_000])
   })
 
   test('a relative location stays where it was when the process moves on', () => {

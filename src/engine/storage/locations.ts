@@ -3,7 +3,8 @@ import { HoldfastError } from '../../lib/errors.ts'
 import { azureBackend } from './azure/azure-backend.ts'
 import type { Backend, BackendRequest } from './backend.ts'
 import { gsBackend } from './gs/gs-backend.ts'
-import { withBandwidthLimit } from './layers/with-bandwidth-limit.ts'
+import { withBandwidthLimit, withBandwidthSchedule } from './layers/with-bandwidth-limit.ts'
+import { withCircuitBreaker } from './layers/with-circuit-breaker.ts'
 import { type RetryOptions, withRetry } from './layers/with-retry.ts'
 import { localBackend } from './local/local-backend.ts'
 import { defaultNetwork, type NetworkSettings } from './network.ts'
@@ -67,16 +68,19 @@ export function openStorage(location: string, options: StorageOptions = {}): Sto
 }
 
 /**
- * Limits are inside of retries, so that what is sent again counts again. The cache comes outside of both, once the repository's id is known.
+ * Limits are inside of retries, so that what is sent again counts again. The cache comes outside of all, once the repository's id is known.
  */
 function withLayers(store: Storage, options: StorageOptions): Storage {
-  const { uploadBytesPerSecond, downloadBytesPerSecond, clock, onRetry } = options
-  const timing = clock === undefined ? {} : { clock }
+  const { uploadBytesPerSecond, downloadBytesPerSecond, settings, clock = systemClock, onRetry } = options
+  const isRemote = store.properties.directory === undefined
+  const { up, down } = settings?.limit ?? {}
+  const scheduled = up || down ? withBandwidthSchedule(store, { up, down }, clock) : store
   const isLimited = uploadBytesPerSecond !== undefined || downloadBytesPerSecond !== undefined
   const limited = isLimited
-    ? withBandwidthLimit(store, { uploadBytesPerSecond, downloadBytesPerSecond, ...timing })
-    : store
-  return withRetry(limited, { ...timing, ...(onRetry === undefined ? {} : { onRetry }) })
+    ? withBandwidthLimit(scheduled, { uploadBytesPerSecond, downloadBytesPerSecond, clock })
+    : scheduled
+  const retried = withRetry(limited, { clock, ...(onRetry === undefined ? {} : { onRetry }) })
+  return isRemote ? withCircuitBreaker(retried, { clock }) : retried
 }
 
 /** The kind of store a location is of: `local`, `s3`. @throws HoldfastError HF_STORAGE_LOCATION */
@@ -128,7 +132,7 @@ const supportedOptions = (): string[] =>
 /** Settings that would do nothing are refused: whoever asks for a lock must not believe that there is one. */
 function requireUnderstood(scheme: string, backend: Backend, settings: StoreSettings): void {
   for (const [name, value] of Object.entries(settings))
-    if (value !== undefined && !backend.settings.some((known) => known === name))
+    if (value !== undefined && name !== 'limit' && !backend.settings.some((known) => known === name))
       throw new HoldfastError('HF_UNSUPPORTED', `${scheme}: (${backend.title}) knows nothing of "${name}"`, {
         hint: `Take "${name}" out of the settings of this repository, or choose another store.`,
         context: { scheme },

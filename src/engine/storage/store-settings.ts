@@ -1,3 +1,5 @@
+import type { RateSchedule } from './layers/rate-schedule.ts'
+
 /** What an owner decides about a store besides where it is. */
 export interface StoreSettings {
   readonly region?: string | undefined
@@ -5,6 +7,13 @@ export interface StoreSettings {
   readonly storageClass?: string | undefined
   /** Nobody may delete or change what is written, for so long. */
   readonly lock?: LockSettings | undefined
+  /** How fast may be written and read; kept whatever the store is. */
+  readonly limit?: TransferLimits | undefined
+}
+
+export interface TransferLimits {
+  readonly up?: RateSchedule | undefined
+  readonly down?: RateSchedule | undefined
 }
 
 export interface LockSettings {

@@ -1,6 +1,8 @@
 import { type Clock, systemClock } from '../../../lib/clock.ts'
 import { sleepUnlessInterrupted } from '../interruption.ts'
 import type { FileRef, Storage } from '../storage.ts'
+import type { TransferLimits } from '../store-settings.ts'
+import { type CurrentRate, type RateSchedule, rateAt } from './rate-schedule.ts'
 import { withoutDirectory } from './without-directory.ts'
 
 export interface BandwidthLimitOptions {
@@ -15,9 +17,24 @@ export interface BandwidthLimitOptions {
  * one waits for it. Lock files are neither delayed nor counted, because a lock must be renewed in time.
  */
 export function withBandwidthLimit(storage: Storage, options: BandwidthLimitOptions): Storage {
-  const { uploadBytesPerSecond, downloadBytesPerSecond, clock = systemClock } = options
-  const upload = uploadBytesPerSecond === undefined ? undefined : new TokenBucket(uploadBytesPerSecond, clock)
-  const download = downloadBytesPerSecond === undefined ? undefined : new TokenBucket(downloadBytesPerSecond, clock)
+  const { uploadBytesPerSecond, downloadBytesPerSecond, clock } = options
+  const always = (bytesPerSecond: number | undefined): RateSchedule =>
+    bytesPerSecond === undefined ? [] : [{ bytesPerSecond }]
+  return withBandwidthSchedule(
+    storage,
+    { up: always(uploadBytesPerSecond), down: always(downloadBytesPerSecond) },
+    clock,
+  )
+}
+
+/** The same with limits that depend on the time of day; a call that waits goes on when its limit ends. */
+export function withBandwidthSchedule(
+  storage: Storage,
+  { up = [], down = [] }: TransferLimits,
+  clock: Clock = systemClock,
+): Storage {
+  const upload = up.length === 0 ? undefined : new Meter(up, clock)
+  const download = down.length === 0 ? undefined : new Meter(down, clock)
   const isExempt = (file: FileRef): boolean => file.kind === 'lock'
 
   return {
@@ -43,33 +60,53 @@ export function withBandwidthLimit(storage: Storage, options: BandwidthLimitOpti
   }
 }
 
-/** A token bucket that holds one second's worth and may go into debt: whoever draws waits until the debt before it and its own are paid. */
-class TokenBucket {
-  readonly #bytesPerSecond: number
+/**
+ * A token bucket that holds one second's worth and may go into debt: whoever draws waits until all that was drawn before and what he draws has been
+ * paid for.
+ */
+class Meter {
+  readonly #schedule: RateSchedule
   readonly #clock: Clock
-  #tokens: number
-  #filledAt: bigint
+  /** Bytes, both since the beginning. */
+  #drawn = 0
+  #paid: number
+  #paidAt: bigint
 
-  constructor(bytesPerSecond: number, clock: Clock) {
-    this.#bytesPerSecond = bytesPerSecond
+  constructor(schedule: RateSchedule, clock: Clock) {
+    this.#schedule = schedule
     this.#clock = clock
-    this.#tokens = bytesPerSecond
-    this.#filledAt = clock.now()
+    this.#paidAt = clock.now()
+    this.#paid = rateAt(schedule, this.#paidAt).bytesPerSecond ?? 0
   }
 
   async take(bytes: number, signal: AbortSignal | undefined): Promise<void> {
-    const now = this.#clock.now()
-    // A clock that was set back adds nothing, one that was set forward no more than fills the bucket.
-    const elapsedSeconds = Math.max(0, Number(now - this.#filledAt) / 1e9)
-    this.#filledAt = now
-    this.#tokens = Math.min(this.#bytesPerSecond, this.#tokens + elapsedSeconds * this.#bytesPerSecond) - bytes
-    if (this.#tokens >= 0) return
+    this.#pay()
+    this.#drawn += bytes
+    const target = this.#drawn
     try {
-      await sleepUnlessInterrupted(this.#clock, (-this.#tokens / this.#bytesPerSecond) * 1000, signal)
+      for (;;) {
+        const { bytesPerSecond, forMs } = this.#pay()
+        if (bytesPerSecond === undefined || this.#paid >= target) return
+        const waitMs = Math.max(1, Math.ceil(((target - this.#paid) / bytesPerSecond) * 1000))
+        await sleepUnlessInterrupted(this.#clock, Math.min(waitMs, forMs), signal)
+        if (waitMs <= forMs) return
+      }
     } catch (error) {
       // What will not cross is not paid for.
-      this.#tokens += bytes
+      this.#paid += bytes
       throw error
     }
+  }
+
+  /** Pays for the time since the last payment, at the rate that holds now. */
+  #pay(): CurrentRate {
+    const now = this.#clock.now()
+    const rate = rateAt(this.#schedule, now)
+    // A clock that was set back adds nothing, one that was set forward no more than fills the bucket.
+    const seconds = Math.max(0, Number(now - this.#paidAt) / 1e9)
+    this.#paidAt = now
+    const full = this.#drawn + (rate.bytesPerSecond ?? 0)
+    this.#paid = rate.bytesPerSecond === undefined ? full : Math.min(full, this.#paid + seconds * rate.bytesPerSecond)
+    return rate
   }
 }

@@ -3,6 +3,7 @@ import { utf8 } from '../../../lib/bytes.ts'
 import { namedFile } from '../contract-support.ts'
 import { listFiles } from '../list-files.ts'
 import { openMemoryStorage } from '../memory/memory-storage.ts'
+import type { Storage } from '../storage.ts'
 import { errorFrom } from '../testing.ts'
 import { withDryRun } from './with-dry-run.ts'
 import { withFaults } from './with-faults.ts'
@@ -57,4 +58,33 @@ test('packs beyond the given memory are known but not kept', async () => {
   const error = await errorFrom(() => dry.get(files[1]!))
   expect(error.code).toBe('HF_STORAGE_NOT_FOUND')
   expect(error.message).toContain('dry run')
+})
+
+test('features may look, and change nothing', async () => {
+  const done: string[] = []
+  const did = (what: string) => async (): Promise<void> => {
+    done.push(what)
+  }
+  const retention = { mode: 'governance', untilMs: 1, isHeld: false } as const
+  const inner: Storage = {
+    ...openMemoryStorage(),
+    features: {
+      freeBytes: async () => 7,
+      retention: { written: undefined, get: async () => retention, extend: did('extend'), setLegalHold: did('hold') },
+      versions: {
+        listDeleted: async function* () {
+          yield { name: 'x', sizeBytes: 1, deletedMs: 1 }
+        },
+        undelete: did('undelete'),
+      },
+    },
+  }
+  const { features } = withDryRun(inner)
+  const file = { kind: 'config' } as const
+  expect(await features.freeBytes!()).toBe(7)
+  expect(await features.retention!.get(file)).toEqual(retention)
+  await features.retention!.extend(file, 2)
+  await features.retention!.setLegalHold(file, true)
+  await features.versions!.undelete(file)
+  expect(done).toEqual([])
 })

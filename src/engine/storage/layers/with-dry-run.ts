@@ -1,4 +1,5 @@
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
+import type { StoreFeatures } from '../features.ts'
 import { fileKey } from '../file-key.ts'
 import { throwIfInterrupted } from '../interruption.ts'
 import { rangeWithin } from '../range.ts'
@@ -55,7 +56,7 @@ export function withDryRun(storage: Storage, options: DryRunOptions = {}): Stora
   return {
     location: storage.location,
     properties: withoutDirectory(storage.properties),
-    features: {},
+    features: rehearsed(storage.features),
     create: async (options) => throwIfInterrupted(options?.signal),
     put: async (file, content, options) => {
       throwIfInterrupted(options?.signal)
@@ -108,5 +109,22 @@ export function withDryRun(storage: Storage, options: DryRunOptions = {}): Stora
       deleted.add(key)
     },
     close: () => storage.close(),
+  }
+}
+
+/** What looks at the store stays; what would change it does nothing. */
+function rehearsed({ retention, versions, classes, freeBytes, examine }: StoreFeatures): StoreFeatures {
+  const nothing = async (_: FileRef, ...more: readonly unknown[]): Promise<void> =>
+    throwIfInterrupted((more.at(-1) as CallOptions | undefined)?.signal)
+  return {
+    ...(retention && {
+      retention: { ...retention, get: retention.get.bind(retention), extend: nothing, setLegalHold: nothing },
+    }),
+    ...(versions && { versions: { listDeleted: versions.listDeleted.bind(versions), undelete: nothing } }),
+    ...(classes && {
+      classes: { list: classes.list.bind(classes), state: classes.state.bind(classes), requestRestore: nothing },
+    }),
+    ...(freeBytes && { freeBytes }),
+    ...(examine && { examine }),
   }
 }

@@ -4,6 +4,7 @@ import { type HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import { randomBelow } from '../../../lib/random.ts'
 import { interruption, sleepUnlessInterrupted, throwIfInterrupted } from '../interruption.ts'
 import { type CallOptions, describeFile, type FileRef, type Storage } from '../storage.ts'
+import { aroundFeatures } from './around-features.ts'
 
 export interface RetryEvent {
   /** `put data/ab12cd34`: for people. */
@@ -24,11 +25,16 @@ export interface RetryOptions {
 }
 
 const MAX_DELAY_MS = 60_000
+/** A store that asks for fewer calls is given so many times the time. */
+const THROTTLED_FACTOR = 5
+/** No server makes us wait for longer between two attempts. */
+const MAX_ASKED_DELAY_MS = 5 * 60_000
 
 /**
  * Repeats calls that failed with `retry: 'later'`, with growing pauses. An attempt may have done its work although its answer was lost, so
  * a repeated `put` that meets the same content, and a repeated `delete` that meets nothing, have succeeded.
- * A repeated listing continues without yielding a file twice.
+ * A repeated listing continues without yielding a file twice; listings of features, whose items have no names, are repeated only while they have
+ * yielded nothing. A store that says when to come again (`retryAfterMs` of an error's context) is believed.
  */
 export function withRetry(storage: Storage, options: RetryOptions = {}): Storage {
   const { clock = systemClock, maxElapsedMs = 15 * 60_000, initialDelayMs = 1000, onRetry } = options
@@ -44,8 +50,13 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
     if (signal?.aborted) throw interruption(signal)
     if (!isHoldfastError(error) || error.retry !== 'later' || error.code === 'HF_INTERRUPTED') throw error
     const elapsedMs = Number((clock.now() - start) / 1_000_000n)
-    const plannedMs = Math.min(MAX_DELAY_MS, initialDelayMs * 2 ** (failures - 1))
-    const delayMs = Math.round(plannedMs * (0.5 + randomBelow(1001) / 1000))
+    const isThrottled = error.code === 'HF_STORAGE_THROTTLED'
+    const plannedMs = Math.min(
+      MAX_DELAY_MS,
+      (isThrottled ? THROTTLED_FACTOR : 1) * initialDelayMs * 2 ** (failures - 1),
+    )
+    const spreadMs = Math.round(plannedMs * (0.5 + randomBelow(1001) / 1000))
+    const delayMs = Math.max(spreadMs, askedDelayMs(error))
     if (failures > 1 && elapsedMs + delayMs > maxElapsedMs) throw error
     onRetry?.({ call, error, failures, delayMs })
     await sleepUnlessInterrupted(clock, delayMs, signal)
@@ -76,7 +87,21 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
   return {
     location: storage.location,
     properties: storage.properties,
-    features: storage.features,
+    features: aroundFeatures(
+      storage.features,
+      (call, options, work) => attempts(call, options, work),
+      async function* (call, options, list) {
+        const { items, first } = await attempts(call, options, async () => {
+          const items = list()[Symbol.asyncIterator]()
+          return { items, first: await items.next() }
+        })
+        try {
+          for (let next = first; !next.done; next = await items.next()) yield next.value
+        } finally {
+          await items.return?.()
+        }
+      },
+    ),
     create: (options) => attempts('create', options, () => storage.create(options)),
     put: (file, content, options) =>
       attempts(`put ${describeFile(file)}`, options, async (failures) => {
@@ -122,4 +147,10 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
     },
     close: () => storage.close(),
   }
+}
+
+/** How long the store wants not to be asked again. */
+function askedDelayMs({ context }: HoldfastError): number {
+  const { retryAfterMs } = context
+  return typeof retryAfterMs === 'number' && retryAfterMs > 0 ? Math.min(MAX_ASKED_DELAY_MS, retryAfterMs) : 0
 }

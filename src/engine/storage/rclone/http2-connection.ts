@@ -19,6 +19,8 @@ export class Http2Connection implements HttpConnection {
     this.#session = connect('http://localhost', {
       createConnection: () => stream,
       settings: { initialWindowSize: WINDOW_BYTES },
+      // In megabytes. What is under way is bounded by the number of calls, and lies in memory anyway.
+      maxSessionMemory: 4096,
     })
     this.#session.on('error', (error) => {
       this.#failure ??= error
