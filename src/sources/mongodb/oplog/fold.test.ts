@@ -1,11 +1,13 @@
 import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { BSON, Int32, Long, ObjectId, Timestamp, UUID } from 'mongodb'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { rawDocument, typedDocument } from '../bson/typed.ts'
 import type { CollectionEntry } from '../catalog.ts'
 import { applyUpdate } from './diff.ts'
+import { readEntry } from './entry.ts'
 import { OplogFold } from './fold.ts'
+import { Transactions } from './transactions.ts'
 
 const raw = (document: object): Buffer => rawDocument(document)
 const plain = (document: Buffer | undefined): unknown => document && BSON.deserialize(document)
@@ -192,6 +194,28 @@ describe('folding', () => {
     expect(() => fold([entry('a')], [apply([1], 8, {}, {})])).toThrow('beginning of the transaction')
   })
 
+  test('transactions that are open at the same time have a limit, those that were ended do not count', () => {
+    const transactions = new Transactions(2000)
+    const session = (number: number): object => ({
+      lsid: { id: new UUID('11111111-1111-4111-8111-111111111111') },
+      txnNumber: Long.fromNumber(number),
+      prevOpTime: { ts: new Timestamp(0n), t: Long.fromNumber(1) },
+    })
+    const insert = { op: 'i', ns: 'shop.a', o: { _id: 1, text: 'x'.repeat(1000) } }
+    const begin = (number: number): unknown =>
+      transactions.operations(
+        readEntry(raw(at('c', 'admin.$cmd', { applyOps: [insert], partialTxn: true }, session(number)))),
+      )
+    const end = (number: number): unknown =>
+      transactions.operations(readEntry(raw(at('c', 'admin.$cmd', { abortTransaction: 1 }, session(number)))))
+    for (let number = 1; number < 10; number++) {
+      begin(number)
+      end(number)
+    }
+    begin(10)
+    expect(() => begin(11)).toThrow('transactions that are open at the same time')
+  })
+
   test('what is too much for memory goes to disk, and comes to the same', () => {
     const before = readdirSync(tmpdir()).filter((name) => name.startsWith('holdfast-oplog-'))
     let state = 1
@@ -228,6 +252,18 @@ describe('folding', () => {
     }
     expect(finalOf(inMemory, 'shop.a', copy).length).toBeGreaterThan(20)
     expect(readdirSync(tmpdir()).filter((name) => name.startsWith('holdfast-oplog-'))).toEqual(before)
+  })
+
+  test('where nothing can be written it says so', () => {
+    vi.stubEnv('HOLDFAST_SANDBOX_DIR', '/nonexistent')
+    try {
+      using folded = new OplogFold([entry('a')], 0)
+      expect(() => folded.add(raw(at('i', 'shop.a', { _id: 1 })))).toThrow(
+        expect.objectContaining({ code: 'HF_RESTORE_FAILED', hint: expect.stringContaining('HOLDFAST_SANDBOX_DIR') }),
+      )
+    } finally {
+      vi.unstubAllEnvs()
+    }
   })
 
   test('on disk, new documents come in the order in which they were made, and what is emptied is empty', () => {

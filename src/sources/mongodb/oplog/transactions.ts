@@ -13,9 +13,14 @@ const MAX_OPEN_BYTES = 512 * 1024 * 1024
  */
 export class Transactions {
   readonly #open = new Map<string, { readonly operations: readonly OplogOperation[]; readonly bytes: number }>()
+  readonly #maxOpenBytes: number
   #openBytes = 0
 
-  /** @throws HoldfastError HF_DATA_DAMAGED when the beginning of a transaction is not there */
+  constructor(maxOpenBytes: number = MAX_OPEN_BYTES) {
+    this.#maxOpenBytes = maxOpenBytes
+  }
+
+  /** @throws HoldfastError HF_DATA_DAMAGED when the beginning of a transaction is not there, HF_RESTORE_FAILED when open ones are too large */
   operations(entry: OplogEntry): readonly OplogOperation[] {
     if (entry.op !== 'c') return [entry]
     const { name } = commandOf(entry)
@@ -49,10 +54,10 @@ export class Transactions {
   #hold(key: string, operations: readonly OplogOperation[], bytes: number): void {
     this.#open.set(key, { operations, bytes: (this.#open.get(key)?.bytes ?? 0) + bytes })
     this.#openBytes += bytes
-    if (this.#openBytes > MAX_OPEN_BYTES)
+    if (this.#openBytes > this.#maxOpenBytes)
       throw new HoldfastError(
         'HF_RESTORE_FAILED',
-        `transactions that are open at the same time in the oplog change more than ${formatSize(MAX_OPEN_BYTES)}`,
+        `transactions that are open at the same time in the oplog change more than ${formatSize(this.#maxOpenBytes)}`,
         { hint: 'restore into a folder, and give that to mongorestore --oplogReplay' },
       )
   }
