@@ -124,7 +124,7 @@ export type SaverNotice =
       readonly rows: Uint8Array
       readonly packBytes: number
     }
-  /** A pack wants to be stored by the main thread; the saver sleeps on `done` (0 waiting, 1 stored, 2 failed). */
+  /** A pack wants to be stored by the main thread; the saver leaves its memory alone until `done` says so (0 waiting, 1 stored, 2 failed). */
   | {
       readonly kind: 'store'
       readonly pack: string

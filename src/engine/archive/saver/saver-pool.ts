@@ -87,6 +87,7 @@ export class SaverPool {
   #unanswered = 0
   #unansweredBytes = 0
   readonly #roomWaiters: (() => void)[] = []
+  #storeFailure: { readonly error: unknown } | undefined
 
   constructor(
     repository: Repository,
@@ -187,7 +188,11 @@ export class SaverPool {
 
   /** Hands the unfinished packs of all threads to the writer, once every file is answered. */
   async finish(): Promise<void> {
-    for (const result of await this.#pool.runOnStarted({ kind: 'finish' }))
+    const results = await this.#pool.runOnStarted({ kind: 'finish' }).catch((error: unknown) => {
+      // A thread only knows that one of its packs could not be stored.
+      throw this.#storeFailure?.error ?? error
+    })
+    for (const result of results)
       if (result.kind === 'finish' && !this.#options.dryRun) await this.#writer.savePartial('data', result)
   }
 
@@ -321,6 +326,7 @@ export class SaverPool {
         this.#writer.storePack({ id: notice.pack, type: 'data', rows: notice.rows, bytes: notice.bytes }).then(
           () => wake(1),
           (error: unknown) => {
+            this.#storeFailure ??= { error }
             this.#onFailure(error)
             wake(2)
           },

@@ -44,8 +44,16 @@ interface StableRead extends Disposable {
   readonly unstable: boolean
 }
 
-/** How a saver gets rid of a full pack: returns once it is stored durably. */
-export type StorePack = (pack: FinishedPack) => void
+/** How a saver gets rid of full packs. */
+export interface PackStore {
+  /**
+   * Stores a pack durably, at once or later; packs of which it is not yet known are few. Returns memory for the next pack when that of this
+   * one is still needed; `newMemory` makes some.
+   */
+  store(pack: FinishedPack, newMemory: () => Uint8Array): Uint8Array | undefined
+  /** Returns once all packs are stored. */
+  settle(): void
+}
 
 /**
  * The write path of file content, synchronous, on one thread: read, cut, hash, skip what is known, compress, seal, verify, pack. All
@@ -60,12 +68,12 @@ export class Saver {
   #patcher: BlobPatcher | undefined
   readonly #stored: readonly BlobTable[]
   readonly #claimed: SharedIdSet
-  readonly #store: StorePack
+  readonly #store: PackStore
   #ids: Uint8Array = new Uint8Array(256 * ID_BYTES)
   #idCount = 0
   #added: NewData = noData()
 
-  constructor(data: SaverData, store: StorePack) {
+  constructor(data: SaverData, store: PackStore) {
     this.#data = data
     this.#store = store
     this.#scanner = createRabinScanner(data.chunkerPolynomial, BUFFER_BYTES)
@@ -173,8 +181,9 @@ export class Saver {
     return { ...this.#takeContent(), stored: Uint32Array.from(each, ({ storedBytes }) => storedBytes) }
   }
 
-  /** Hands over the pack in the making. */
+  /** Hands over the pack in the making, once all others are stored. */
   finish(): SaverResult {
+    this.#store.settle()
     return { kind: 'finish', ...this.#pack.takePartial() }
   }
 
@@ -270,7 +279,9 @@ export class Saver {
     }
     if (!this.#pack.isFull) return
     const pack = this.#pack.finish()
-    if (!this.#data.dryRun) this.#store(pack)
+    if (this.#data.dryRun) return
+    const next = this.#store.store(pack, () => this.#pack.newMemory())
+    if (next) this.#pack.useMemory(next)
   }
 
   #streamCompressor(): Zstd | undefined {

@@ -25,7 +25,7 @@ export interface PackWriterOptions {
   readonly extraVerify: ExtraVerify
 }
 
-/** A complete pack. `bytes` is the writer's own memory: valid until its next call. */
+/** A complete pack. `bytes` is the writer's own memory: valid until its next call, or for ever once it was given other memory. */
 export interface FinishedPack {
   readonly id: Id
   readonly type: BlobType
@@ -69,7 +69,17 @@ export class PackWriter {
 
   constructor(options: PackWriterOptions) {
     this.#options = options
-    this.#memory = new Uint8Array(new SharedArrayBuffer(options.targetBytes + USUAL_EXCESS_BYTES))
+    this.#memory = this.newMemory()
+  }
+
+  /** Memory for one pack, as the writer itself begins with. */
+  newMemory(): Uint8Array {
+    return new Uint8Array(new SharedArrayBuffer(this.#options.targetBytes + USUAL_EXCESS_BYTES))
+  }
+
+  /** Makes the next pack in other memory, so that what `finish` gave stays as it is. Only for a writer that is empty. */
+  useMemory(memory: Uint8Array): void {
+    this.#memory = memory
   }
 
   /** Bytes of the pack in the making. */

@@ -113,7 +113,8 @@ export class BlobWriter {
   async storePack(pack: FinishedPack): Promise<void> {
     const kept = this.#sink?.keep?.(pack)
     try {
-      await this.repository.storage.put({ kind: 'data', name: pack.id }, pack.bytes, { signal: this.#signal })
+      const options = { signal: this.#signal, cacheable: pack.type === 'tree' }
+      await this.repository.storage.put({ kind: 'data', name: pack.id }, pack.bytes, options)
     } catch (error) {
       // The name is the hash of the content: what is there is this pack, from an earlier try.
       if (!isHoldfastError(error, 'HF_STORAGE_EXISTS')) {
