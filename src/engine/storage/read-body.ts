@@ -34,10 +34,10 @@ function allocate(length: number, file: FileRef, location: string): Uint8Array {
 }
 
 /** All of an answer that is small by its nature. @throws HoldfastError HF_STORAGE_IO when it is larger than `maxBytes` */
-export async function readBounded(body: AsyncIterable<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
+export async function readBounded(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
   const pieces: Uint8Array[] = []
   let total = 0
-  for await (const piece of body ?? []) {
+  for await (const piece of body) {
     total += piece.length
     if (total > maxBytes)
       throw new HoldfastError('HF_STORAGE_IO', `a server answered with more than ${maxBytes} bytes`, { retry: 'never' })

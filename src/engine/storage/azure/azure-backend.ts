@@ -13,7 +13,7 @@ export const azureBackend: Backend = {
   title: 'Azure Blob Storage',
   options: ['connections', 'access-tier'],
   settings: ['storageClass', 'lock'],
-  open: ({ place, options, environment, settings, clock }) => {
+  open: ({ place, options, environment, settings, network, clock }) => {
     const connections = connectionsOf('azure', options.get('connections') ?? String(DEFAULT_CONNECTIONS))
     const storage = openAzureStorage({
       account: accountOf(environment),
@@ -21,6 +21,7 @@ export const azureBackend: Backend = {
       connections,
       tier: tierOf(options.get('access-tier') ?? settings.storageClass),
       lock: settings.lock,
+      network,
       clock,
     })
     return withConnectionLimit(storage, connections)

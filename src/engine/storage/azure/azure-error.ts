@@ -66,11 +66,6 @@ const failures: Readonly<Record<string, Failure>> = {
     { hint: 'Make a SAS for this address.' },
   ],
   AuthorizationProtocolMismatch: ['HF_STORAGE_DENIED', 'the signature is for https only', { hint: 'Use https.' }],
-  AuthorizationFailure: [
-    'HF_STORAGE_DENIED',
-    'the account refuses who asks, or the network that asks',
-    { hint: "Check permissions, and the account's network rules." },
-  ],
   InvalidResourceName: ['HF_STORAGE_LOCATION', 'that is no name for a container'],
   AccountBeingCreated: ['HF_STORAGE_IO', 'the account is being made'],
   InvalidUri: ['HF_STORAGE_LOCATION', 'that is no address of a container'],
@@ -152,7 +147,9 @@ function refusal({ account, nowMs, needs }: AzureCall, name: string | undefined,
     return [
       'HF_STORAGE_DENIED',
       `the account ${account.name} does not accept the key`,
-      { hint: 'Check the account key: it may have been rotated, or be of another account.' },
+      {
+        hint: "Check the account key: it may have been rotated, or be of another account; and the account's network rules.",
+      },
     ]
   if (credential.kind === 'sas')
     return [

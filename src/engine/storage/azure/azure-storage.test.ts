@@ -4,6 +4,7 @@ import { type Azurite, startAzurite } from '../../../../test/support/servers/azu
 import { systemClock } from '../../../lib/clock.ts'
 import { type CheckSizes, storageChecks } from '../contract.ts'
 import { listFiles } from '../list-files.ts'
+import { defaultNetwork } from '../network.ts'
 import type { Storage } from '../storage.ts'
 import { accountOf } from './azure-account.ts'
 import { openAzureStorage } from './azure-storage.ts'
@@ -22,6 +23,7 @@ describe.skipIf(lacks('azurite'))('a container of azurite', () => {
       account: accountOf(server.environment),
       place: { bucket, prefix },
       connections: 5,
+      network: defaultNetwork,
       clock: systemClock,
       ...options,
     })

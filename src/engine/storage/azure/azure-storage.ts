@@ -7,6 +7,7 @@ import { randomBytes } from '../../../lib/random.ts'
 import { withDeadline } from '../deadline.ts'
 import type { StoreFeatures } from '../features.ts'
 import { throwIfInterrupted } from '../interruption.ts'
+import type { NetworkSettings } from '../network.ts'
 import { type BucketPlace, idOfObject, objectFolder, objectName } from '../object-names.ts'
 import { assertRange, shortFile } from '../range.ts'
 import { readBody } from '../read-body.ts'
@@ -34,6 +35,7 @@ export interface AzureStorageOptions {
   /** Access tier of packs, as Azure names it. */
   readonly tier?: string | undefined
   readonly lock?: StoreSettings['lock']
+  readonly network: NetworkSettings
   readonly clock: Clock
   /** Files larger than this go up in blocks of this size. */
   readonly blockBytes?: number
@@ -272,10 +274,10 @@ class AzureStorage implements Storage {
     work: (clients: AzureClients, signal: AbortSignal) => Promise<T>,
     bytes = 0,
   ): Promise<T> {
-    const { account, place, clock } = this.#options
+    const { account, place, network, clock } = this.#options
     const what = `cannot ${doing} in ${this.location}`
     throwIfInterrupted(options.signal)
-    this.#clients ??= azureClients(account, place.bucket)
+    this.#clients ??= azureClients(account, place.bucket, network)
     const clients = await this.#clients
     return await withDeadline({ what, bytes }, options, async (signal) => {
       try {

@@ -14,7 +14,7 @@ export const gsBackend: Backend = {
   title: 'Google Cloud Storage',
   options: ['connections', 'region'],
   settings: ['region', 'storageClass', 'lock'],
-  open: ({ place, options, environment, settings, clock }) => {
+  open: ({ place, options, environment, settings, network, clock }) => {
     const connections = connectionsOf('gs', options.get('connections') ?? String(DEFAULT_CONNECTIONS))
     const storage = openGsStorage({
       account: accountOf(environment),
@@ -23,6 +23,7 @@ export const gsBackend: Backend = {
       region: options.get('region') || settings.region || DEFAULT_REGION,
       storageClass: classOf(settings.storageClass),
       lock: settings.lock,
+      network,
       clock,
     })
     return withConnectionLimit(storage, connections)

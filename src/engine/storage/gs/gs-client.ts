@@ -1,6 +1,11 @@
 import type { Storage } from '@google-cloud/storage'
+import type { Clock } from '../../../lib/clock.ts'
+import type { NetworkSettings } from '../network.ts'
+import { networkFailure } from '../network-error.ts'
 import { readBounded } from '../read-body.ts'
 import type { GsAccount } from './gs-account.ts'
+import { type HttpAnswer, HttpConnections } from './gs-http.ts'
+import { type AccessToken, fetchToken, readServiceAccount, type ServiceAccountKey } from './service-account.ts'
 
 export interface GsRequest {
   readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
@@ -8,7 +13,7 @@ export interface GsRequest {
   readonly path: string
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Uint8Array<ArrayBuffer> | object
+  readonly body?: Uint8Array | object
   readonly signal: AbortSignal
 }
 
@@ -45,51 +50,57 @@ export class GsIdentityError extends Error {
 const ERROR_BYTES = 64 << 10
 const JSON_BYTES = 64 << 20
 
+/** A token is replaced when it is good for less. */
+const TOKEN_MARGIN_MS = 5 * 60_000
+
 /**
- * The JSON API of Google Cloud Storage: one attempt for each request, which ends with its signal. Google's library finds the credentials
- * and gets tokens for them; its own calls cannot be cancelled, and so are not used.
+ * The JSON API of Google Cloud Storage: one attempt for each request, which ends with its signal. The calls of Google's own library cannot be
+ * cancelled; what it is needed for is finding credentials that are no key of a service account.
  */
 export class GsClient {
   readonly #account: GsAccount
+  readonly #connections: HttpConnections
+  readonly #clock: Clock
   #auth: Promise<Storage['authClient']> | undefined
+  #key: Promise<ServiceAccountKey | undefined> | undefined
+  #token: AccessToken | undefined
+  #nextToken: Promise<AccessToken> | undefined
 
-  constructor(account: GsAccount) {
+  constructor(account: GsAccount, network: NetworkSettings, clock: Clock) {
     this.#account = account
+    this.#connections = new HttpConnections(network)
+    this.#clock = clock
   }
 
   /** The answer, whose body has not been read. @throws GsAnswerError, GsIdentityError, errors of the network */
-  async send({ method = 'GET', path, query = {}, headers = {}, body, signal }: GsRequest): Promise<Response> {
+  async send({ method = 'GET', path, query = {}, headers = {}, body, signal }: GsRequest): Promise<HttpAnswer> {
     const url = new URL(`${this.#account.endpoint}${path}`)
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) url.searchParams.set(name, String(value))
     const isJson = body !== undefined && !(body instanceof Uint8Array)
-    const answer = await fetch(url, {
+    const authorization = await this.#authorization(signal)
+    const answer = await this.#connections.send({
       method,
+      url,
       signal,
-      redirect: 'error',
-      headers: {
-        'accept-encoding': 'identity',
-        ...(isJson ? { 'content-type': 'application/json' } : {}),
-        ...headers,
-        ...(await this.#authorization()),
-      },
-      body: body === undefined ? null : body instanceof Uint8Array ? body : JSON.stringify(body),
+      headers: { ...(isJson ? { 'content-type': 'application/json' } : {}), ...headers, ...authorization },
+      body: isJson ? Buffer.from(JSON.stringify(body)) : body,
     })
-    if (answer.ok) return answer
-    const serverDateMs = Date.parse(answer.headers.get('date') ?? '')
-    throw new GsAnswerError(answer.status, await reasonOf(answer), serverDateMs)
+    const status = answer.statusCode ?? 0
+    if (status >= 200 && status < 300) return answer
+    const serverDateMs = Date.parse(answer.headers.date ?? '')
+    throw new GsAnswerError(status, await reasonOf(answer), serverDateMs)
   }
 
   /** What the answer says as JSON. */
   async ask<T>(request: GsRequest): Promise<T> {
     const answer = await this.send(request)
-    return JSON.parse(Buffer.from(await readBounded(answer.body, JSON_BYTES)).toString('utf8'))
+    return JSON.parse(Buffer.from(await readBounded(answer, JSON_BYTES)).toString('utf8'))
   }
 
   /** For requests whose answer says nothing. */
   async tell(request: GsRequest): Promise<void> {
-    const answer = await this.send(request)
-    await answer.body?.cancel()
+    await readBounded(await this.send(request), JSON_BYTES)
   }
 
   /** The project that is asked in. @throws GsIdentityError when nobody names one */
@@ -103,31 +114,57 @@ export class GsClient {
     }
   }
 
-  async #authorization(): Promise<Record<string, string>> {
+  close(): void {
+    this.#connections.close()
+  }
+
+  async #authorization(signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
     const { credential } = this.#account
     if (credential.kind === 'nobody') return {}
     if (credential.kind === 'token') return { authorization: `Bearer ${credential.token}` }
     try {
-      const headers = await (await this.#library()).getRequestHeaders()
-      return Object.fromEntries(new Headers(headers).entries())
+      const key = await this.#serviceAccount()
+      if (key !== undefined) return { authorization: `Bearer ${await this.#tokenFor(key, signal)}` }
+      return Object.fromEntries(new Headers(await (await this.#library()).getRequestHeaders()).entries())
     } catch (error) {
+      if (signal.aborted || networkFailure(error) !== undefined) throw error
       throw new GsIdentityError(error)
     }
   }
 
+  #serviceAccount(): Promise<ServiceAccountKey | undefined> {
+    const { credential } = this.#account
+    if (credential.kind !== 'key file') return Promise.resolve(undefined)
+    this.#key ??= readServiceAccount(credential.path)
+    return this.#key
+  }
+
+  /** One token for all calls; whoever comes while it is fetched waits for it. */
+  async #tokenFor(key: ServiceAccountKey, signal: AbortSignal): Promise<string> {
+    const nowMs = Number(this.#clock.now() / 1_000_000n)
+    if (this.#token !== undefined && this.#token.untilMs - nowMs > TOKEN_MARGIN_MS) return this.#token.token
+    this.#nextToken ??= fetchToken(key, this.#connections, nowMs, signal).finally(() => {
+      this.#nextToken = undefined
+    })
+    this.#token = await this.#nextToken
+    return this.#token.token
+  }
+
   #library(): Promise<Storage['authClient']> {
     const { credential } = this.#account
+    // By itself it looks at the variable of this process alone.
+    const isKnown = credential.kind !== 'key file' || credential.path === process.env.GOOGLE_APPLICATION_CREDENTIALS
     this.#auth ??= import('@google-cloud/storage').then(
-      ({ Storage }) => new Storage(credential.kind === 'key file' ? { keyFilename: credential.path } : {}).authClient,
+      ({ Storage }) => new Storage(isKnown ? {} : { keyFilename: credential.path }).authClient,
     )
     return this.#auth
   }
 }
 
 /** Google's name of the error; undefined when the answer does not hold one. */
-async function reasonOf(answer: Response): Promise<string | undefined> {
+async function reasonOf(answer: HttpAnswer): Promise<string | undefined> {
   try {
-    const text = Buffer.from(await readBounded(answer.body, ERROR_BYTES)).toString('utf8')
+    const text = Buffer.from(await readBounded(answer, ERROR_BYTES)).toString('utf8')
     const reason: unknown = JSON.parse(text)?.error?.errors?.[0]?.reason
     return typeof reason === 'string' && /^[A-Za-z0-9]+$/.test(reason) ? reason : undefined
   } catch {

@@ -4,6 +4,7 @@ import { type FakeGcs, startFakeGcs } from '../../../../test/support/servers/gcs
 import { systemClock } from '../../../lib/clock.ts'
 import { type CheckSizes, storageChecks } from '../contract.ts'
 import { listFiles } from '../list-files.ts'
+import { defaultNetwork } from '../network.ts'
 import type { Storage } from '../storage.ts'
 import { accountOf } from './gs-account.ts'
 import { openGsStorage } from './gs-storage.ts'
@@ -23,6 +24,7 @@ describe.skipIf(lacks('fake-gcs-server'))('a bucket of fake-gcs-server', () => {
       place: { bucket, prefix },
       connections: 5,
       region: 'us',
+      network: defaultNetwork,
       clock: systemClock,
       ...options,
     })

@@ -5,6 +5,7 @@ import { randomBytes } from '../../../lib/random.ts'
 import { withDeadline } from '../deadline.ts'
 import type { StoreFeatures } from '../features.ts'
 import { throwIfInterrupted } from '../interruption.ts'
+import type { NetworkSettings } from '../network.ts'
 import { type BucketPlace, idOfObject, objectFolder, objectName } from '../object-names.ts'
 import { assertRange, shortFile } from '../range.ts'
 import { readBody } from '../read-body.ts'
@@ -24,6 +25,7 @@ import type { GsAccount } from './gs-account.ts'
 import { GsAnswerError, GsClient } from './gs-client.ts'
 import { gsError } from './gs-error.ts'
 import { gsFeatures } from './gs-features.ts'
+import type { HttpAnswer } from './gs-http.ts'
 
 export interface GsStorageOptions {
   readonly account: GsAccount
@@ -34,6 +36,7 @@ export interface GsStorageOptions {
   /** Of packs, as Google names it. */
   readonly storageClass?: string | undefined
   readonly lock?: LockSettings | undefined
+  readonly network: NetworkSettings
   readonly clock: Clock
   /** Objects in a page of a listing; the service's 1000 by default. */
   readonly pageSize?: number
@@ -70,9 +73,9 @@ class GsStorage implements Storage {
   #hasVersions: boolean | undefined
 
   constructor(options: GsStorageOptions) {
-    const { account, place, connections, lock } = options
+    const { account, place, connections, lock, network, clock } = options
     this.#options = options
-    this.#client = new GsClient(account)
+    this.#client = new GsClient(account, network, clock)
     this.location = `gs:${place.bucket}:/${place.prefix}`
     this.properties = { connections, atomicReplace: true, createOnly: true }
     this.features = gsFeatures({ location: this.location, place, endpoint: account.endpoint, lock, call: this.#call })
@@ -129,10 +132,10 @@ class GsStorage implements Storage {
         const size = sizeIn(answer) ?? (await this.stat(file, options)).sizeBytes
         const wanted = range ?? { offset: 0, length: size }
         if (answer === undefined || wanted.offset + wanted.length > size) {
-          await answer?.body?.cancel()
+          answer?.destroy()
           throw this.#short(file, wanted, size)
         }
-        return await readBody(answer.body ?? noBytes(), wanted, file, this.location)
+        return await readBody(answer, wanted, file, this.location)
       },
       { bytes: range?.length ?? 64 << 20 },
     ).catch((error: unknown) => this.#nameMissingBucket(error, file, options))
@@ -176,7 +179,9 @@ class GsStorage implements Storage {
     })
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#client.close()
+  }
 
   /** Class, checksum and retention of an object that is written. Locks must be removed soon, so they are never retained. */
   #attributesOf(file: FileRef, content: Uint8Array, { cacheable }: PutOptions): object {
@@ -328,10 +333,8 @@ function uploadOf(
 }
 
 /** The size of a whole file, from `bytes 0-9/100` or the length of the answer; undefined when it is not told. */
-function sizeIn(answer: Response | undefined): number | undefined {
-  const text = answer?.headers.get('content-range')?.split('/')[1] ?? answer?.headers.get('content-length')
+function sizeIn(answer: HttpAnswer | undefined): number | undefined {
+  const text = answer?.headers['content-range']?.split('/')[1] ?? answer?.headers['content-length']
   const size = Number(text ?? Number.NaN)
   return Number.isSafeInteger(size) && size >= 0 ? size : undefined
 }
-
-async function* noBytes(): AsyncGenerator<Uint8Array, void, undefined> {}
