@@ -1,4 +1,3 @@
-import type { SshServer } from '../../../../test/support/servers/sshd.ts'
 import { systemClock } from '../../../lib/clock.ts'
 import { defaultNetwork } from '../network.ts'
 import type { Storage } from '../storage.ts'
@@ -14,7 +13,7 @@ export interface SftpOptions {
 /** For tests: a store that makes one attempt for each call, as no layer is around it. */
 export function openSftp(
   location: string,
-  server: Pick<SshServer, 'environment'>,
+  server: { readonly environment: Readonly<Record<string, string>> },
   { environment = {}, options = {}, onNotice = () => undefined, stuckRequestTimeoutMs = 60_000 }: SftpOptions = {},
 ): Storage {
   return sftpBackend.open!({
