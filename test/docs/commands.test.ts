@@ -39,6 +39,10 @@ const surroundings: Readonly<Record<string, Surroundings>> = {
     needs: ['restic'],
     start: async () => ({ variables: {}, stop: async () => undefined }),
   },
+  'docs/guide/keys.md': {
+    needs: ['age', 'restic'],
+    start: async () => ({ variables: {}, stop: async () => undefined }),
+  },
   'docs/guide/mongodb.md': {
     needs: ['ferretdb', 'restic'],
     async start() {
