@@ -56,31 +56,33 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined
   /** Our own address as the server sees it, if it is known already: for the hint when it refuses. */
   readonly clientAddress?: string | undefined
+  /** Whether what the server sends will be taken from `arrival`, past the driver. */
+  readonly takesOver?: boolean
 }
 
 export interface ConnectedClient {
   readonly client: pg.Client
   readonly place: ErrorPlace
-  /** Takes the place of the driver's reading; undefined with TLS, and for SQL. */
+  /** Takes the place of the driver's reading; undefined with TLS, and where nobody asked for it. */
   readonly arrival: ArrivalSocket | undefined
 }
 
 /**
  * A client that is logged in. `kind: 'replication'` gives a WAL sender, which takes replication commands instead of SQL; without TLS, what it
- * sends can be taken from `arrival`.
+ * sends can be taken from `arrival`, as that of any server on request.
  */
 export async function connectClient(
   endpoint: Endpoint,
   password: string | undefined,
   kind: ErrorPlace['kind'],
-  { signal, clientAddress }: ConnectOptions = {},
+  { signal, clientAddress, takesOver = kind === 'replication' }: ConnectOptions = {},
 ): Promise<ConnectedClient> {
   signal?.throwIfAborted()
   const { host, port, user, database, options } = endpoint
   const plain = placeOf(endpoint, kind, false)
   const tls = await tlsOptions(endpoint, plain)
   const place = { ...placeOf(endpoint, kind, tls !== undefined), clientAddress }
-  const arrival = kind === 'replication' && tls === undefined ? new ArrivalSocket() : undefined
+  const arrival = takesOver && tls === undefined ? new ArrivalSocket() : undefined
   const config: pg.ClientConfig & { readonly replication?: string } = {
     host,
     port,

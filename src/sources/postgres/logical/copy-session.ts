@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
+import { asBuffer } from '../../../lib/bytes.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
-import { type ConnectOptions, connectClient } from '../connection.ts'
+import { type ConnectedClient, type ConnectOptions, connectClient } from '../connection.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { connectionLost, type ErrorPlace, serverError } from '../server-error.ts'
 import { messageTypes, readColumns, readReport, readValues } from '../wire.ts'
@@ -31,12 +32,13 @@ export class CopySession implements AsyncDisposable {
   readonly announcedPid: number | undefined
   readonly #client: pg.Client
   readonly #stream: Duplex
-  readonly #pieces: AsyncIterator<Buffer>
+  /** Each is valid until the next one is asked for. */
+  readonly #pieces: AsyncIterator<Uint8Array>
   readonly #signal: AbortSignal | undefined
   readonly #abort: () => void
   #piece: Buffer = Buffer.alloc(0)
 
-  private constructor(client: pg.Client, place: ErrorPlace, signal: AbortSignal | undefined) {
+  private constructor({ client, place, arrival }: ConnectedClient, signal: AbortSignal | undefined) {
     this.#client = client
     this.#signal = signal
     this.place = place
@@ -48,7 +50,7 @@ export class CopySession implements AsyncDisposable {
     stream.removeAllListeners('data')
     this.#abort = () => stream.destroy()
     signal?.addEventListener('abort', this.#abort, { once: true })
-    this.#pieces = stream.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>
+    this.#pieces = arrival?.takeOver() ?? (stream.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>)
   }
 
   /** @throws HoldfastError HF_SOURCE_UNREACHABLE, HF_SOURCE_PERMISSION */
@@ -57,8 +59,8 @@ export class CopySession implements AsyncDisposable {
     password: string | undefined,
     options: ConnectOptions = {},
   ): Promise<CopySession> {
-    const { client, place } = await connectClient(endpoint, password, 'sql', options)
-    return new CopySession(client, place, options.signal)
+    const connected = await connectClient(endpoint, password, 'sql', { ...options, takesOver: true })
+    return new CopySession(connected, options.signal)
   }
 
   /**
@@ -211,10 +213,11 @@ export class CopySession implements AsyncDisposable {
   /** At least `count` bytes that are not taken yet. */
   async #peek(count: number): Promise<Buffer> {
     if (this.#piece.length >= count) return this.#piece
-    const held = [this.#piece]
+    // The memory they lie in is used again.
+    const held = [Buffer.from(this.#piece)]
     for (let length = this.#piece.length; length < count; length += this.#piece.length) {
       await this.#more()
-      held.push(this.#piece)
+      held.push(Buffer.from(this.#piece))
     }
     this.#piece = Buffer.concat(held)
     return this.#piece
@@ -225,7 +228,7 @@ export class CopySession implements AsyncDisposable {
       const { value, done } = await this.#pieces.next()
       this.#signal?.throwIfAborted()
       if (done === true) throw connectionLost(this.place)
-      this.#piece = value
+      this.#piece = asBuffer(value)
     } catch (error) {
       this.#signal?.throwIfAborted()
       throw error instanceof HoldfastError ? error : connectionLost(this.place, error)
