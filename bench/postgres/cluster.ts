@@ -10,16 +10,26 @@ const NOBODY = 65_534
 const MAJOR = 18
 
 /** Rows as applications have them: growing keys, times, few distinct words, hashes, documents. They compress to about a third. */
-const FILL = `
-  CREATE TABLE events (id bigserial PRIMARY KEY, at timestamptz NOT NULL, tenant int NOT NULL, status text NOT NULL, token text NOT NULL, body jsonb NOT NULL);
-  INSERT INTO events (at, tenant, status, token, body)
+const fill = (table: string, first: number, last: number): string => `
+  CREATE TABLE ${table} (id bigserial PRIMARY KEY, at timestamptz NOT NULL, tenant int NOT NULL, status text NOT NULL, token text NOT NULL, body jsonb NOT NULL);
+  INSERT INTO ${table} (at, tenant, status, token, body)
   SELECT timestamptz '2026-01-01' + g * interval '3 seconds', (hashint8(g) & 1023),
     (ARRAY['new', 'paid', 'packed', 'sent', 'returned'])[1 + (hashint8(g * 7) & 3)], md5(g::text),
     jsonb_build_object('user', md5((g % 50000)::text), 'amount', (hashint8(g * 3) & 65535) / 100.0,
       'note', repeat(chr(97 + (g % 26)::int), (g % 20)::int), 'uuid', md5((g * 13)::text)::uuid)
-  FROM generate_series(1, $ROWS) g;
-  CREATE INDEX ON events (at);
-  CREATE INDEX ON events (tenant, status);`
+  FROM generate_series(${first}, ${last}) g;
+  CREATE INDEX ON ${table} (at);
+  CREATE INDEX ON ${table} (tenant, status)`
+
+export interface ClusterOptions {
+  readonly work: string
+  readonly rows: number
+  /** Names of the tables, which share the rows. */
+  readonly tables?: readonly string[]
+  /** Archives the log; without it nothing does. */
+  readonly pgbackrest?: string
+  readonly say: (text: string) => void
+}
 
 /** A cluster both tools back up, and the folders they work in; all of it goes in the end. */
 export class BenchCluster implements AsyncDisposable {
@@ -38,12 +48,7 @@ export class BenchCluster implements AsyncDisposable {
     this.dataDirectory = join(sandbox.path, 'cluster')
   }
 
-  static async create(options: {
-    readonly work: string
-    readonly rows: number
-    readonly pgbackrest: string
-    readonly say: (text: string) => void
-  }): Promise<BenchCluster> {
+  static async create(options: ClusterOptions): Promise<BenchCluster> {
     const programs = findServerPrograms(MAJOR)
     if (programs === undefined) throw new Error(`there are no programs of PostgreSQL ${MAJOR}`)
     mkdirSync(options.work, { recursive: true, mode: 0o755 })
@@ -58,14 +63,7 @@ export class BenchCluster implements AsyncDisposable {
     }
   }
 
-  async #start(
-    programs: string,
-    {
-      rows,
-      pgbackrest,
-      say,
-    }: { readonly rows: number; readonly pgbackrest: string; readonly say: (text: string) => void },
-  ): Promise<void> {
+  async #start(programs: string, { rows, tables = ['events'], pgbackrest, say }: ClusterOptions): Promise<void> {
     say(`filling a cluster with ${rows} rows`)
     const made = spawnSync(
       join(programs, 'initdb'),
@@ -85,8 +83,12 @@ export class BenchCluster implements AsyncDisposable {
       max_wal_size: '8GB',
       wal_level: 'replica',
       summarize_wal: 'on',
-      archive_mode: 'on',
-      archive_command: `${pgbackrest} --config=${this.work}/pgbackrest.conf --stanza=main archive-push %p`,
+      ...(pgbackrest === undefined
+        ? {}
+        : {
+            archive_mode: 'on',
+            archive_command: `${pgbackrest} --config=${this.work}/pgbackrest.conf --stanza=main archive-push %p`,
+          }),
       autovacuum: 'off',
     }
     const server = this.#sandbox.start('postgres', join(programs, 'postgres'), [
@@ -105,8 +107,12 @@ export class BenchCluster implements AsyncDisposable {
         break
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
-    for (const statement of FILL.replace('$ROWS', String(rows)).split(/;\n/)) await this.sql(statement)
-    await this.sql('VACUUM (FREEZE, ANALYZE) events')
+    const share = Math.ceil(rows / tables.length)
+    for (const [i, table] of tables.entries()) {
+      // Each has rows of its own: what is the same would be stored once.
+      for (const statement of fill(table, i * share + 1, (i + 1) * share).split(/;\n/)) await this.sql(statement)
+      await this.sql(`VACUUM (FREEZE, ANALYZE) ${table}`)
+    }
     await this.sql('CHECKPOINT')
     const [row] = await this.sql('SELECT sum(pg_database_size(oid))::float8 AS bytes FROM pg_database')
     this.bytes = Number(row!.bytes)

@@ -20,13 +20,19 @@ export interface PostgresTool {
 
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--']
 
-async function run(command: readonly string[], folder: string): Promise<Measurement> {
+/** Runs a command as nobody in a folder of nobody's. @throws Error when it fails */
+export async function run(
+  command: readonly string[],
+  folder: string,
+  more: NodeJS.ProcessEnv = {},
+): Promise<Measurement> {
   const environment = {
     PATH: process.env.PATH,
     HOME: folder,
     LC_ALL: 'C.UTF-8',
     TMPDIR: folder,
     HOLDFAST_CONFIG: join(folder, 'holdfast.yaml'),
+    ...more,
   }
   const measured = await measure([...NOBODY, ...command], { folder, environment })
   if (measured.exitCode !== 0)
@@ -35,7 +41,7 @@ async function run(command: readonly string[], folder: string): Promise<Measurem
 }
 
 /** Of all files below a folder. Links are not followed: one of pgBackRest's leads to the newest backup. */
-function sizeOf(folder: string): number {
+export function sizeOf(folder: string): number {
   let bytes = 0
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
