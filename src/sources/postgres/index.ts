@@ -1,25 +1,6 @@
-import { formatSize } from '../../lib/sizes.ts'
-import type { SourceProof } from '../proof.ts'
-import type { PlannedRestore, RestoreJob } from '../restore.ts'
-import type {
-  BackupJob,
-  Source,
-  SourceBackup,
-  SourceCheckJob,
-  SourceFacts,
-  SourceKind,
-  SourceProblem,
-  SourceServices,
-} from '../source.ts'
-import { backupCluster } from './backup.ts'
-import { checkLive } from './check/live-check.ts'
-import { knownSize, readClusterFacts, readClusterIdentity } from './cluster-facts.ts'
-import { SqlSession } from './connection.ts'
-import { examineCluster } from './doctor.ts'
-import { LogicalSource } from './logical/source.ts'
-import { ReplicationConnection } from './replication.ts'
+import { lateSource } from '../late-source.ts'
+import type { Source, SourceKind, SourceServices } from '../source.ts'
 import { type PostgresSettings, postgresSettings } from './settings.ts'
-import { SnapshotReader } from './snapshot-reader.ts'
 
 /** PostgreSQL clusters, 13 to 18. */
 export const postgresKind: SourceKind<PostgresSettings> = {
@@ -27,80 +8,16 @@ export const postgresKind: SourceKind<PostgresSettings> = {
   summary: 'PostgreSQL clusters, whole over the replication protocol, or databases as pg_dump has them',
   settings: postgresSettings,
   open: (name, settings, services) =>
-    settings.logical === undefined
-      ? new PostgresSource(name, settings, services)
-      : new LogicalSource(name, settings, settings.logical, services),
+    lateSource({ name, type: 'postgres', host: name, paths: [`/${name}`], canCheck: true }, () =>
+      load(name, settings, services),
+    ),
 }
 
-class PostgresSource implements Source {
-  readonly name: string
-  readonly type = 'postgres'
-  readonly host: string
-  readonly paths: readonly string[]
-  readonly #settings: PostgresSettings
-  readonly #services: SourceServices
-  readonly #snapshots: SnapshotReader
-
-  constructor(name: string, settings: PostgresSettings, services: SourceServices) {
-    this.name = name
-    this.host = name
-    this.paths = [`/${name}`]
-    this.#settings = settings
-    this.#services = services
-    this.#snapshots = new SnapshotReader(name, settings, () => this.#password())
+async function load(name: string, settings: PostgresSettings, services: SourceServices): Promise<Source> {
+  if (settings.logical === undefined) {
+    const { ClusterSource } = await import('./cluster-source.ts')
+    return new ClusterSource(name, settings, services)
   }
-
-  get proof(): SourceProof {
-    return this.#snapshots.proof
-  }
-
-  async test(signal?: AbortSignal): Promise<SourceFacts> {
-    const { endpoint } = this.#settings
-    const password = await this.#password()
-    await using session = await SqlSession.open(endpoint, password, { signal })
-    const facts = await readClusterFacts(session)
-    await using connection = await ReplicationConnection.open(endpoint, password, {
-      signal,
-      clientAddress: facts.clientAddress,
-    })
-    const { systemId } = await readClusterIdentity(connection)
-    const size = knownSize(facts)
-    return {
-      version: `PostgreSQL ${facts.version}`,
-      facts: {
-        'system id': systemId,
-        role: facts.role,
-        size: size === undefined ? 'unknown' : formatSize(size),
-        databases: facts.databases.map(({ name }) => name).join(', '),
-        'in recovery': facts.isStandby ? 'yes, a standby' : 'no, a primary',
-      },
-    }
-  }
-
-  async examine(signal?: AbortSignal): Promise<readonly SourceProblem[]> {
-    return await examineCluster(this.#settings.endpoint, await this.#password(), signal)
-  }
-
-  async backup(job: BackupJob): Promise<SourceBackup> {
-    const cluster = {
-      source: this.name,
-      settings: this.#settings,
-      password: await this.#password(),
-      clock: this.#services.clock,
-    }
-    return await backupCluster(cluster, job)
-  }
-
-  async planRestore(job: RestoreJob): Promise<PlannedRestore> {
-    return await this.#snapshots.planRestore(job)
-  }
-
-  async check(job: SourceCheckJob): Promise<void> {
-    await checkLive({ endpoint: this.#settings.endpoint, password: await this.#password(), databases: 'all' }, job)
-  }
-
-  async #password(): Promise<string | undefined> {
-    const { password } = this.#settings
-    return password && (await this.#services.secret(password))
-  }
+  const { LogicalSource } = await import('./logical/source.ts')
+  return new LogicalSource(name, settings, settings.logical, services)
 }
