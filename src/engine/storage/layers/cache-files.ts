@@ -1,3 +1,4 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { mkdir, open, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Clock, systemClock } from '../../../lib/clock.ts'
@@ -14,6 +15,7 @@ export interface CachedFile {
   readonly name: Id
 }
 
+const SMALL_BYTES = 16 << 10
 /** So old, what a writer of the cache has not finished never will be. */
 const LEFTOVER_AGE_MS = 60 * 60 * 1000
 
@@ -40,6 +42,8 @@ export class CacheFiles {
     // Reading is use, too; that it cannot be noted matters as little as a missing copy.
     await this.#prepare().catch(() => undefined)
     try {
+      const small = range === undefined ? readSmall(this.#pathOf(file)) : undefined
+      if (small !== undefined) return small
       const handle = await open(this.#pathOf(file), READ_FLAGS)
       try {
         const { offset, length } = rangeWithin(file, (await handle.stat()).size, range, this.#path)
@@ -105,5 +109,22 @@ export class CacheFiles {
 
   #pathOf({ kind, name }: CachedFile): string {
     return join(this.#path, folders[kind], name.slice(0, 2), name)
+  }
+}
+
+/**
+ * The whole of a file that is read faster than a thread could be found for it, such as a snapshot, of which there may be tens of thousands;
+ * undefined for a larger one. Throws the system's errors.
+ */
+function readSmall(path: string): Uint8Array | undefined {
+  const handle = openSync(path, READ_FLAGS)
+  try {
+    const { size } = fstatSync(handle)
+    if (size > SMALL_BYTES) return undefined
+    const bytes = new Uint8Array(size)
+    if (readSync(handle, bytes) !== size) throw new Error('the copy became shorter while it was read')
+    return bytes
+  } finally {
+    closeSync(handle)
   }
 }
