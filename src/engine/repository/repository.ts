@@ -16,12 +16,10 @@ import { IndexCache } from './index/index-cache.ts'
 import { loadIndexFiles } from './index/load-index.ts'
 import { MasterIndex } from './index/master-index.ts'
 import type { KeyEnvelope } from './key-envelope.ts'
-import { createKeyFile, type NewKeyOptions, newMasterKey, openKeyFile, parseKeyFile } from './keys.ts'
+import { createKeyFile, type NewKeyOptions, newMasterKey } from './keys.ts'
+import { openMasterKey, readConfig } from './master-key.ts'
 import type { ExtraVerify } from './pack/pack-writer.ts'
 import { decodePayload, encodePayload } from './unpacked.ts'
-
-/** At most this many key files are tried, as each costs a key derivation. */
-const MAX_KEYS_TRIED = 20
 
 export const DEFAULT_PACK_BYTES: number = 16 * 1024 * 1024
 export const MIN_TARGET_PACK_BYTES: number = 4 * 1024 * 1024
@@ -310,7 +308,7 @@ export async function openRepository(
   options: RepositoryOptions = {},
 ): Promise<Repository> {
   const stored = await readConfig(storage)
-  const { key, id } = await unlock(storage, credentials)
+  const { key, id } = await openMasterKey(storage, credentials)
   const cipher = createCipher(key)
   return new Repository(storage, decodeConfig(openWith(cipher, stored, 'the config file')), key, id, options)
 }
@@ -320,60 +318,6 @@ export async function saveKeyFile(storage: Storage, json: Uint8Array): Promise<I
   const name = sha256Hex(json)
   await storage.put({ kind: 'key', name }, json)
   return name
-}
-
-/** The config file as it is stored. @throws HoldfastError HF_REPO_NOT_FOUND */
-export async function readConfig(storage: Storage): Promise<Uint8Array> {
-  try {
-    return await storage.get({ kind: 'config' })
-  } catch (cause) {
-    if (!isHoldfastError(cause, 'HF_STORAGE_NOT_FOUND')) throw cause
-    throw new HoldfastError(
-      'HF_REPO_NOT_FOUND',
-      `there is no repository at ${storage.location}: it has no config file`,
-      {
-        cause,
-        hint: cause.hint ?? 'check the location; "holdfast init" makes a new repository',
-      },
-    )
-  }
-}
-
-async function unlock(storage: Storage, credentials: Credentials): Promise<{ key: MasterKey; id: Id }> {
-  const names: Id[] = []
-  for await (const file of storage.list('key')) names.push(file.name)
-  const hint = credentials.keyHint
-  if (hint !== undefined) names.sort((a, b) => Number(b.startsWith(hint)) - Number(a.startsWith(hint)))
-  let invalid: unknown
-  for (const id of names.slice(0, MAX_KEYS_TRIED)) {
-    try {
-      const key = await openKeyFile(
-        parseKeyFile(await storage.get({ kind: 'key', name: id }), id),
-        credentials.password,
-        id,
-      )
-      if (key) return { key, id }
-    } catch (error) {
-      if (!isHoldfastError(error, 'HF_KEY_INVALID', 'HF_STORAGE_NOT_FOUND')) throw error
-      invalid ??= error
-    }
-  }
-  if (invalid !== undefined) throw invalid
-  if (names.length === 0)
-    throw new HoldfastError(
-      'HF_KEY_INVALID',
-      `the repository at ${storage.location} has no key file: nobody can open it`,
-      {
-        hint: 'bring back a file of the folder "keys" from a copy of the repository',
-      },
-    )
-  throw new HoldfastError('HF_KEY_WRONG_PASSWORD', 'wrong password or no key found', {
-    context: { keysTried: Math.min(names.length, MAX_KEYS_TRIED) },
-    hint:
-      names.length > MAX_KEYS_TRIED
-        ? `only ${MAX_KEYS_TRIED} of ${names.length} keys were tried; name the right one with --key-hint`
-        : 'check the password, its file or its command',
-  })
 }
 
 async function isPresent(storage: Storage, file: FileRef): Promise<boolean> {
