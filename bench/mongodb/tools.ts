@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { type Measurement, measure } from '../compare/measure.ts'
 
@@ -28,9 +29,10 @@ async function run(command: readonly string[], environment: NodeJS.ProcessEnv = 
 /** The driver alone: what it reads is thrown away, what it writes lies ready in files. */
 export function driverTool(url: string, files: readonly string[]): MongoTool {
   const program = [process.execPath, join(import.meta.dirname, 'baseline.ts')]
+  const { version } = createRequire(import.meta.url)('mongodb/package.json') as { readonly version: string }
   return {
     name: 'driver alone',
-    version: process.version,
+    version: `mongodb ${version} with node ${process.version}`,
     begin: async () => undefined,
     dump: (database) => run([...program, 'read', url, database, String(WORKERS)]),
     restore: (_, to) => run([...program, 'insert', url, to, String(WORKERS), ...files]),
