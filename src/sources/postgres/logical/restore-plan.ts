@@ -46,6 +46,8 @@ export interface PlannedDatabase {
   readonly way: WayIntoDatabase | 'beside'
   readonly toc: Toc | undefined
   readonly newSchemas: readonly string[]
+  /** Of those, what is made for parts alone: nobody else has anything in them. */
+  readonly ownSchemas: readonly string[]
   /** Of those, what is there and goes. */
   readonly droppedSchemas: readonly string[]
   readonly tables: number
@@ -152,7 +154,17 @@ async function planDatabase(
     })
   findings.steps.push(`restore ${record.tables.length} tables, ${formatSize(bytes)}, ${whereTo(way, name)}`)
   const newSchemas = toc === undefined ? [] : schemasToMake(toc)
-  return { record, target: name, way, toc, newSchemas, droppedSchemas: [], tables: record.tables.length, bytes }
+  return {
+    record,
+    target: name,
+    way,
+    toc,
+    newSchemas,
+    ownSchemas: [],
+    droppedSchemas: [],
+    tables: record.tables.length,
+    bytes,
+  }
 }
 
 async function planParts(
@@ -211,6 +223,7 @@ async function planParts(
     way: 'beside',
     toc: parts.toc,
     newSchemas,
+    ownSchemas: own,
     droppedSchemas,
     tables: tasks.length,
     bytes,

@@ -219,6 +219,14 @@ describe.skipIf(lacks('postgres15'))('a logical snapshot of PostgreSQL 15', () =
       'INSERT INTO refused VALUES (1)',
       'CREATE OR REPLACE FUNCTION fine(int) RETURNS bool LANGUAGE sql AS $$ SELECT false $$',
     ])
+    // Of parts, too.
+    const beside = await broken.source.planRestore!(
+      jobOf(broken, { kind: 'server', url: urlOf(server, 'lacking') }, { include: ['broken.public'] }),
+    )
+    await expect(beside.execute(silent)).rejects.toMatchObject({ code: 'HF_RESTORE_FAILED' })
+    expect(await query(urlOf(server, 'lacking'), `SELECT nspname FROM pg_namespace WHERE nspname ~ '^public'`)).toEqual(
+      [{ nspname: 'public' }],
+    )
     const planned = await broken.source.planRestore!(jobOf(broken, { kind: 'server', url: urlOf(server, 'new') }))
     await expect(planned.execute(silent)).rejects.toMatchObject({
       code: 'HF_RESTORE_FAILED',

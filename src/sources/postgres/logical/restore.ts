@@ -109,13 +109,8 @@ export class ServerRestore {
 
   async #restore(database: PlannedDatabase) {
     const { target, way, record } = database
-    if (way === 'filled' || way === 'beside') {
-      if (database.droppedSchemas.length > 0) {
-        await using session = await this.#open(target)
-        for (const schema of database.droppedSchemas) await session.rows(`DROP SCHEMA ${quoted(schema)} CASCADE`)
-      }
-      return await this.#fill(database, target)
-    }
+    if (way === 'beside') return await this.#fillBeside(database)
+    if (way === 'filled') return await this.#fill(database, target)
     // Under another name until it is whole. One that was left behind by a restore that was cut off goes.
     const making = nameMeanwhile(target)
     await using session = await openTarget(this.#target, this.#signal)
@@ -142,6 +137,26 @@ export class ServerRestore {
       })
     }
     return restored
+  }
+
+  /** Parts that are not whole are of no use to anybody: they go, as far as nobody else's things are in the same schema. */
+  async #fillBeside(database: PlannedDatabase): Promise<RestoredDatabase> {
+    const { target, droppedSchemas, ownSchemas } = database
+    const drop = async (schemas: readonly string[]): Promise<void> => {
+      if (schemas.length === 0) return
+      await using session = await CopySession.open(
+        { ...this.#target.endpoint, database: target },
+        this.#target.password,
+      )
+      for (const schema of schemas) await session.rows(`DROP SCHEMA IF EXISTS ${quoted(schema)} CASCADE`)
+    }
+    await drop(droppedSchemas)
+    try {
+      return await this.#fill(database, target)
+    } catch (error) {
+      await drop(ownSchemas).catch(() => undefined)
+      throw error
+    }
   }
 
   async #fill({ record, toc, newSchemas }: PlannedDatabase, database: string) {
