@@ -1,12 +1,13 @@
 import { copySnapshots } from '../engine/repository/copy/copy-snapshots.ts'
 import { copyThreads, FanOut, type FanOutOptions } from '../engine/repository/copy/fan-out.ts'
+import { repositoryFault } from '../engine/repository/repository-fault.ts'
 import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
 import type { PackSink } from '../engine/repository/write/pack-sink.ts'
 import { noProgress } from '../lib/progress.ts'
 import type { SourceBackup } from '../sources/source.ts'
 import { type CopyWay, parentFinder, settledRootOf } from './copy-way.ts'
 import { backupKey, isBackupOf, missedSnapshots } from './missed-snapshots.ts'
-import { isFaultOfRepository, type RunRepository } from './run-repository.ts'
+import type { RunRepository } from './run-repository.ts'
 
 /** What became of one repository of a source. */
 export interface CopyOutcome {
@@ -67,7 +68,7 @@ export async function writeCopies(
       return { ...written, copies: [...failed, ...written.copies] }
     } catch (error) {
       options.signal?.throwIfAborted()
-      if (!isFaultOfRepository(error) || others.length === 0) throw new NotWrittenError(error, failed)
+      if (repositoryFault(error) === undefined || others.length === 0) throw new NotWrittenError(error, failed)
       failed.push(failedCopy(first.name, error))
     }
   }

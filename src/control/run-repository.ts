@@ -1,7 +1,6 @@
 import type { Repository } from '../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
 import { loadSnapshots, type UnreadableSnapshot } from '../engine/repository/snapshots.ts'
-import { HoldfastError } from '../lib/errors.ts'
 
 /** A repository that a run writes: its index is loaded, and an append lock is held. */
 export interface RunRepository {
@@ -32,18 +31,6 @@ export async function openForLook(
 ): Promise<RunRepository> {
   return { name, repository, snapshots: await loadSnapshots(repository, { onUnreadable, signal }), signal }
 }
-
-/** Whether an error is about a repository rather than about what is backed up, so that another repository may do. */
-export const isFaultOfRepository = (error: unknown): boolean =>
-  error instanceof HoldfastError && (/^HF_(STORAGE|LOCK|REPO)_/.test(error.code) || damage.has(error.code))
-
-const damage: ReadonlySet<string> = new Set([
-  'HF_BLOB_NOT_FOUND',
-  'HF_CRYPTO_AUTH',
-  'HF_DATA_DAMAGED',
-  'HF_PACK_DAMAGED',
-  'HF_TREE_INVALID',
-])
 
 /**
  * The order in which a run writes repositories: what lies on this machine first, since the others are fed from the one that is written first.

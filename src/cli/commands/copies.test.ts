@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { folder } from '../../../test/support/configured-stage.ts'
 import { type CopiesStage, copiesStage } from '../../../test/support/copies-stage.ts'
+import { packsOf } from '../../../test/support/pack-paths.ts'
 import { lacks } from '../../../test/support/requirements.ts'
 import { noise } from '../../../test/support/storage-victims.ts'
 
@@ -27,7 +28,7 @@ const summaryOf = (stdout: string) =>
     .at(-1)
 
 describe('several repositories', () => {
-  test('are made to cut alike, written from one reading, proved one by one, and catch up', async () => {
+  test('are made to cut alike, written from one reading, and proved one by one', async () => {
     using stage = await copiesStage(['second', 'third'], uploads)
     writeFileSync(stage.path('uploads', 'large'), noise(1, 3_000_000))
     const first = await stage.on(['backup:run', '--all'])
@@ -53,7 +54,11 @@ describe('several repositories', () => {
         errors: { holds: 'yes' },
       },
     })
+  })
 
+  test('go on without one that is away, which catches up', async () => {
+    using stage = await copiesStage(['second', 'third'], uploads)
+    expect((await stage.on(['backup:run', '--all', '--verify', 'none'])).exitCode).toBe(0)
     renameSync(stage.path('third'), stage.path('away'))
     writeFileSync(stage.path('uploads', 'more'), noise(2, 500_000))
     const without = await stage.on(['backup:run', '--all', '--verify', 'none', '--json'])
@@ -77,7 +82,7 @@ describe('several repositories', () => {
     renameSync(stage.path('away'), stage.path('third'))
     stage.change('third', { offsite: true })
     const behind = (await stage.on(['copy:list'])).stdout
-    expect(behind).toMatch(/uploads +third +local disk \d+ +\S+ \S+ +1 +yes +no +checksum, today/)
+    expect(behind).toMatch(/uploads +third +local disk \d+ +\S+ \S+ +1 +yes +no +no/)
     // It is offsite, and has not the newest backup.
     expect(behind).toMatch(/1 offsite +no /)
 
@@ -120,5 +125,27 @@ describe('several repositories', () => {
     const run = await stage.on(['backup:run', '--all', '--verify', 'none'])
     expect(run.exitCode, run.stderr).toBe(0)
     expect(run.stdout).toContain('uploads: read once more and written to other: ')
+  })
+
+  test('restore from the copy that is whole when another is damaged, and say so', async () => {
+    using stage = await copiesStage(['second'], uploads)
+    writeFileSync(stage.path('uploads', 'large'), noise(1, 3_000_000))
+    expect((await stage.on(['backup:run', '--all', '--verify', 'none'])).exitCode).toBe(0)
+    // The largest of main: the sample that is read of each copy comes from its beginning.
+    const [pack] = packsOf(stage.path('repository')).sort((a, b) => b.sizeBytes - a.sizeBytes)
+    pack!.flip(2_000_000)
+    const target = stage.path('restored')
+    const only = await stage.on(['restore:run', 'uploads', '--to', stage.path('half'), '--repository', 'main'])
+    expect(only.exitCode).not.toBe(0)
+    const restored = await stage.on(['restore:run', 'uploads', '--to', target])
+    expect(restored.stdout).toMatch(/copies, the best first: \w+ \(on this machine, .*\/s\), \w+ \(on this machine, /)
+    expect(restored.exitCode, restored.stderr).toBe(0)
+    expect(readFileSync(`${target}${stage.path('uploads', 'large')}`).equals(noise(1, 3_000_000))).toBe(true)
+    if (restored.stdout.includes('best first: main'))
+      expect(restored.stderr).toMatch(/the copy in main failed \(.*\); going on with second/)
+    // A copy that is known to be damaged is not even tried.
+    expect((await stage.on(['verify:run', 'uploads', '--repository', 'main'])).exitCode).toBe(4)
+    const planned = await stage.on(['restore:run', 'uploads', '--to', stage.path('again'), '--dry-run'])
+    expect(planned.stdout).toMatch(/best first: second \(.*\), main \(its verification failed at checksum\)/)
   })
 })

@@ -2,7 +2,7 @@ import type { ConfiguredSource } from '../../config/configuration.ts'
 import { loadSnapshots } from '../../engine/repository/snapshots.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
-import { chooseRestorePoint } from '../../recovery/restore-point.ts'
+import { type CopyRepository, findCopies } from '../../recovery/restore-copies.ts'
 import {
   executeRestores,
   failureOfRestores,
@@ -14,12 +14,13 @@ import {
 } from '../../recovery/restore-run.ts'
 import type { Command } from '../command.ts'
 import { type Configured, chooseSources, loadConfigured } from '../configured/load.ts'
-import { inEachRepository, requireRepository } from '../configured/repositories.ts'
+import { withRepositories } from '../configured/open-repositories.ts'
+import { requireRepository } from '../configured/repositories.ts'
 import { targetOf } from '../configured/restore-target.ts'
 import type { CommandContext } from '../context.ts'
 import { type RestoreRunOptions, restoreRunDescription } from '../descriptions/restore-run.ts'
-import { printRestorePlan, RestoreRunReport } from '../output/restore-run-report.ts'
-import { withRepository } from '../repository-session.ts'
+import { printRestorePlan, printSwitch, RestoreRunReport } from '../output/restore-run-report.ts'
+import type { RepositorySession } from '../repository-session.ts'
 
 export const restoreRunCommand: Command<RestoreRunOptions> = {
   ...restoreRunDescription,
@@ -29,19 +30,19 @@ export const restoreRunCommand: Command<RestoreRunOptions> = {
     const { configuration } = configured
     const sources = chooseSources(configuration, names)
     const chosen = options.repository && requireRepository(configuration, options.repository)
-    const groups = Map.groupBy(sources, (source) => chosen ?? source.repositories[0]!)
-    const isOneOfSeveral = options.all || sources.length > 1
-    const results: RestoreItemResult[] = []
-    const passedOver = await inEachRepository(context, [...groups.keys()], async (repository) => {
-      results.push(
-        ...(await restoreFrom(
-          context,
-          configured,
-          { repository, sources: groups.get(repository)!, isOneOfSeveral },
-          options,
-        )),
-      )
-    })
+    const placesOf = (source: ConfiguredSource): readonly string[] => (chosen ? [chosen] : source.repositories)
+    const needed = [...new Set(sources.flatMap(placesOf))]
+    const { results, passedOver } = await withRepositories(
+      context,
+      configured,
+      needed,
+      'read',
+      (name, session) => openCopy(context, name, session),
+      ({ opened }) =>
+        restoreSources(context, configured, sources, options, (source) =>
+          placesOf(source).flatMap((name) => opened.get(name) ?? []),
+        ),
+    )
     const failure = failureOfRestores(results) ?? passedOver
     if (output.json)
       output.message({
@@ -54,46 +55,64 @@ export const restoreRunCommand: Command<RestoreRunOptions> = {
   },
 }
 
-interface RestoreGroup {
-  readonly repository: string
-  readonly sources: readonly ConfiguredSource[]
-  /** So that each goes to a folder of its own. */
-  readonly isOneOfSeveral: boolean
+/** Opens a repository to restore from. */
+async function openCopy(
+  { output }: CommandContext,
+  name: string,
+  { repository, signal }: RepositorySession,
+): Promise<CopyRepository> {
+  const snapshots = await loadSnapshots(repository, {
+    onUnreadable: ({ id, error }) =>
+      output.warn(`Warning: snapshot ${shortId(id)} in ${name} is damaged: ${error.message}`),
+    signal,
+  })
+  await repository.loadIndex(signal)
+  return { name, repository, snapshots, signal }
 }
 
-async function restoreFrom(
+interface Restored {
+  readonly results: readonly RestoreItemResult[]
+  /** Why a source could not be restored that the others did not wait for. */
+  readonly passedOver: HoldfastError | undefined
+}
+
+async function restoreSources(
   context: CommandContext,
-  { openSource, accessOf }: Configured,
-  { repository: name, sources, isOneOfSeveral }: RestoreGroup,
+  { openSource }: Configured,
+  sources: readonly ConfiguredSource[],
   options: RestoreRunOptions,
-): Promise<readonly RestoreItemResult[]> {
-  const { output } = context
-  return await withRepository(context, { lock: 'read', access: accessOf(name) }, async ({ repository, signal }) => {
-    const snapshots = await loadSnapshots(repository, {
-      onUnreadable: ({ id, error }) => output.warn(`Warning: snapshot ${shortId(id)} is damaged: ${error.message}`),
-      signal,
-    })
-    await repository.loadIndex(signal)
-    const { to, include, exclude, rename, overwrite } = options
-    const items = sources.map((source): RestoreItem => {
-      const snapshot = chooseRestorePoint(snapshots, source.name, options.at)
-      const target = targetOf(to, { source: source.name, isOneOfSeveral, snapshot }, context)
-      return { source: openSource(source), snapshot, request: { target, include, exclude, rename, overwrite } }
-    })
-    const planned = await planRestores(repository, items, signal)
-    for (const one of planned) printRestorePlan(output, one)
-    if (options.dryRun) {
-      refuseObstacles(planned)
-      return []
-    }
-    const report = new RestoreRunReport(context)
+  placesOf: (source: ConfiguredSource) => readonly CopyRepository[],
+): Promise<Restored> {
+  const { output, signal } = context
+  const { to, include, exclude, rename, overwrite } = options
+  const isOneOfSeveral = options.all || sources.length > 1
+  const items: RestoreItem[] = []
+  let passedOver: HoldfastError | undefined
+  for (const source of sources)
     try {
-      const afterwardsOf = new Map(planned.map(({ item, planned: { plan } }) => [item, plan.afterwards]))
-      return await executeRestores(planned, (item) => report.observerOf(item, afterwardsOf.get(item)!), signal)
-    } finally {
-      report.stop()
+      const copies = await findCopies(placesOf(source), source.name, options.at, signal)
+      const target = targetOf(to, { source: source.name, isOneOfSeveral, snapshot: copies[0]!.snapshot }, context)
+      items.push({ source: openSource(source), copies, request: { target, include, exclude, rename, overwrite } })
+    } catch (error) {
+      // A repository that cannot be had stops only the sources that are nowhere else.
+      if (sources.length === 1 || placesOf(source).length > 0 || !(error instanceof HoldfastError)) throw error
+      output.warn(`${source.name}: ${error.message}`)
+      passedOver ??= error
     }
-  })
+  const planned = await planRestores(items, ({ source }, change) => printSwitch(output, source.name, change), signal)
+  for (const one of planned) printRestorePlan(output, one)
+  if (options.dryRun) {
+    refuseObstacles(planned)
+    return { results: [], passedOver }
+  }
+  const report = new RestoreRunReport(context)
+  try {
+    const afterwardsOf = new Map(planned.map(({ item, planned: { plan } }) => [item, plan.afterwards]))
+    const observerOf = (item: RestoreItem) => report.observerOf(item, afterwardsOf.get(item)!)
+    return { results: await executeRestores(planned, observerOf, signal), passedOver }
+  } finally {
+    report.stop()
+  }
 }
 
 function refuseObstacles(planned: readonly PlannedItem[]): void {

@@ -27,6 +27,8 @@ export const restoreRunDescription: CommandDescription<RestoreRunOptions> = {
 
 Without --to, a new folder is made below HOLDFAST_SANDBOX_DIR, /var/lib/holdfast/sandboxes for root, else ~/.local/state/holdfast/sandboxes. A folder that is named is made, or has to be empty. The URL of a server restores into it. With --overwrite, what is in the target may be changed and removed. Several sources go to a folder each below the target.
 
+A source with several repositories is restored from the best copy: one whose verification did not fail, on this machine before elsewhere, the fastest of those elsewhere; a little of each is read to see. When it fails on the way, the next one is taken, and what is in the folder by then is not written again.
+
 What --include, --exclude and --rename mean is in the guide of each sort of source: tables, databases, namespaces, keys, paths.`,
   examples: [
     { line: 'holdfast restore:run shop --dry-run', does: 'say what restoring the newest snapshot would do' },
@@ -42,11 +44,7 @@ What --include, --exclude and --rename mean is in the guide of each sort of sour
     rename: list('rename', renamingKind, 'restore under another name (can be given several times)'),
     overwrite: flag('overwrite', 'change and remove what is in the target'),
     dryRun: flag('dry-run', 'only say what would be done', { short: 'n' }),
-    repository: value(
-      'repository',
-      textKind('name'),
-      'from this repository of holdfast.yaml, instead of the first the source goes to',
-    ),
+    repository: value('repository', textKind('name'), 'from this repository of holdfast.yaml and no other'),
     ...configurationOptions,
   },
   arguments: [{ name: 'source', help: 'name of a source in holdfast.yaml', repeatable: true }],

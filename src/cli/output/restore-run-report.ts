@@ -2,8 +2,14 @@ import { formatElapsed } from '../../lib/durations.ts'
 import { isHoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
 import { formatSize } from '../../lib/sizes.ts'
-import type { PlannedItem, RestoreItem, RestoreItemResult } from '../../recovery/restore-run.ts'
-import type { RestoreTarget, SourceRestoreObserver } from '../../sources/restore.ts'
+import type {
+  CopySwitch,
+  PlannedItem,
+  RestoreItem,
+  RestoreItemObserver,
+  RestoreItemResult,
+} from '../../recovery/restore-run.ts'
+import type { RestoreTarget } from '../../sources/restore.ts'
 import { formatLocalTime } from './local-time.ts'
 import type { Output } from './output.ts'
 import { type ProgressContext, ProgressTicker, progressIntervalMs } from './progress.ts'
@@ -14,8 +20,9 @@ const shownTarget = (target: RestoreTarget): string =>
   target.kind === 'directory' ? target.path : target.url.replace(/^([^/]*\/\/[^/@]*?):[^/@]*@/, '$1:***@')
 
 /** Prints what a restore is going to do. */
-export function printRestorePlan(output: Output, { item, planned }: PlannedItem): void {
-  const { source, snapshot, request } = item
+export function printRestorePlan(output: Output, { item, copy, others, planned }: PlannedItem): void {
+  const { source, request } = item
+  const { snapshot } = copy
   const { steps, files, bytes, overwrites, problems, afterwards } = planned.plan
   const target = shownTarget(request.target)
   if (output.json) {
@@ -23,6 +30,8 @@ export function printRestorePlan(output: Output, { item, planned }: PlannedItem)
       message_type: 'plan',
       source: source.name,
       snapshot_id: snapshot.id,
+      repository: copy.name,
+      other_copies: others.map(({ name, reason }) => ({ repository: name, reason })),
       target,
       steps,
       files,
@@ -33,7 +42,14 @@ export function printRestorePlan(output: Output, { item, planned }: PlannedItem)
     })
     return
   }
-  output.print(`${source.name}: snapshot ${shortId(snapshot.id)} of ${formatLocalTime(snapshot.time)}, to ${target}`)
+  const place = others.length === 0 ? '' : ` in ${copy.name}`
+  output.print(
+    `${source.name}: snapshot ${shortId(snapshot.id)} of ${formatLocalTime(snapshot.time)}${place}, to ${target}`,
+  )
+  if (others.length > 0) {
+    const shown = [copy, ...others].map(({ name, reason }) => `${name} (${reason})`)
+    output.print(`  copies, the best first: ${quoteUnprintable(shown.join(', '))}`)
+  }
   for (const step of steps) output.print(`  - ${quoteUnprintable(step)}`)
   for (const what of overwrites) output.print(`  overwrites: ${quoteUnprintable(what)}`)
   for (const { severity, what, remedy } of problems) {
@@ -41,6 +57,22 @@ export function printRestorePlan(output: Output, { item, planned }: PlannedItem)
     if (severity === 'note') output.print(line)
     else output.warn(line)
   }
+}
+
+/** Says that another copy is taken, and why. */
+export function printSwitch(output: Output, source: string, { from, to, error }: CopySwitch): void {
+  if (output.json)
+    output.warnMessage({
+      message_type: 'switched',
+      source,
+      from: from.name,
+      repository: to.name,
+      error: { message: error.message },
+    })
+  else
+    output.warn(
+      `${source}: the copy in ${from.name} failed (${quoteUnprintable(error.message)}); going on with ${to.name}`,
+    )
 }
 
 /** Tells how a run of restores goes on. */
@@ -60,10 +92,7 @@ export class RestoreRunReport {
     if (!this.#output.json) this.#output.status([])
   }
 
-  observerOf(
-    { source: { name } }: RestoreItem,
-    afterwards: readonly string[],
-  ): SourceRestoreObserver & { onFinished(result: RestoreItemResult): void } {
+  observerOf({ source: { name } }: RestoreItem, afterwards: readonly string[]): RestoreItemObserver {
     const output = this.#output
     const current = { source: name, step: '', bytes: 0, totalBytes: 0 }
     this.#current = current
@@ -86,6 +115,7 @@ export class RestoreRunReport {
           output.warnMessage({ message_type: 'error', source: name, item, error: { message: error.message } })
         else output.warn(`${name}: error: ${quoteUnprintable(`${item}: ${error.message}`)}`)
       },
+      onSwitch: (change) => printSwitch(output, name, change),
       onFinished: (result) => {
         this.#current = undefined
         this.#finished(result, afterwards)
@@ -93,7 +123,10 @@ export class RestoreRunReport {
     }
   }
 
-  #finished({ item, outcome, result, error, milliseconds }: RestoreItemResult, afterwards: readonly string[]): void {
+  #finished(
+    { item, copy, outcome, result, error, milliseconds }: RestoreItemResult,
+    afterwards: readonly string[],
+  ): void {
     const output = this.#output
     const { source, request } = item
     const target = shownTarget(request.target)
@@ -103,7 +136,8 @@ export class RestoreRunReport {
       output.message({
         message_type: 'restore_result',
         source: source.name,
-        snapshot_id: item.snapshot.id,
+        snapshot_id: copy.snapshot.id,
+        repository: copy.name,
         target,
         outcome,
         ...result,
@@ -120,7 +154,7 @@ export class RestoreRunReport {
     }
     const { files, bytes, errors, facts } = result
     const line = [
-      `${source.name}: ${outcome === 'incomplete' ? `incomplete, ${errors} items failed` : 'restored'} to ${target}`,
+      `${source.name}: ${outcome === 'incomplete' ? `incomplete, ${errors} items failed` : 'restored'} to ${target}${copy === item.copies[0] ? '' : ` from ${copy.name}`}`,
       `${files} files`,
       formatSize(bytes),
       ...Object.entries(facts).map(([name, value]) => `${name} ${value}`),
