@@ -76,12 +76,22 @@ function complete(): (readonly [command: string, value: unknown])[] {
     bytesTotal: 1,
     bytesSkipped: 1,
   }
+  const failing = { key: 'kms x', state: 'fails', error: 'x', hint: 'x' }
+  const kitOpened = { message_type: 'kit_opened', kit: 'x', repository_id: id, location: 'x', snapshots: 1 }
+  const masterRotated = {
+    ...{ message_type: 'master_key_rotated', repository_id: id, snapshots: 1 },
+    ...{ old_location: 'x', location: 'x' },
+  }
   return [
     ['backup', backupStatusMessage(state, 2000, 2)],
     ['restore', restoreMessage('status', restore, 2000)],
     ['restore', restoreMessage('summary', restore, 2000)],
     ['snapshots', [storedSnapshotJson(snapshot)]],
     ['ls', listedNodeJson(textToByteString('/x'), { ...node, type: 'file' })],
+    ['key list', [{ current: true, id, userName: 'x', hostName: 'x', created: '', sealedFor: ['kms'] }]],
+    ['key doctor', { message_type: 'key_examination', keys: [failing], key_files: [], max_age_days: 90 }],
+    ['key import', { ...kitOpened, rejected: [{ source: 'x', what: 'x' }] }],
+    ['key rotate', { ...masterRotated, written: 'holdfast.yaml' }],
     ['find', [{ matches: [foundNodeJson(textToByteString('/x'), node)], hits: 1, snapshot: id }]],
   ]
 }
@@ -146,6 +156,14 @@ async function* printed(stage: OurStage): AsyncGenerator<readonly [command: stri
   yield* added
   yield* await run('key', 'remove', (added[0]![1] as { id: string }).id)
   yield* await run('key', 'passwd', '--new-password-file', stage.path('password'))
+  const exported = await run('key', 'export', '--output', stage.path(), '--shares', '2', '--needed', '2')
+  yield* exported
+  yield* await run('key', 'import', ...(exported[0]![1] as { files: string[] }).files)
+  yield* await run('key', 'list')
+  yield* await run('key', 'doctor')
+  yield* await run('key', 'rotate', '--new-password-file', stage.path('password'))
+  yield* await run('key', 'rotate', '--master', '--to', stage.path('next'))
+  yield* await run('key', 'rotate', '--finish', '--from', stage.path('next'))
   yield* await run('unlock')
   yield* await run('migrate', '-r', stage.path('other'))
   await stage.must(['init', '--repository-version', '1', '-r', stage.path('old')])

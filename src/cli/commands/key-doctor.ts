@@ -33,7 +33,12 @@ export const keyDoctorCommand: Command<{ readonly maxAgeDays: number | undefined
       const ages = await keyFileAges(storage, clock.now(), signal)
       const tooOld = ages.filter(({ ageDays, kit }) => ageDays > maxAgeDays && kit === undefined)
       if (output.json)
-        output.message({ message_type: 'key_examination', keys: findings, key_files: ages.map(ageJson), maxAgeDays })
+        output.message({
+          message_type: 'key_examination',
+          keys: findings,
+          key_files: ages.map(ageJson),
+          max_age_days: maxAgeDays,
+        })
       else print(output, findings, ages, maxAgeDays)
       judge(findings, tooOld, maxAgeDays)
       return 0
@@ -75,7 +80,12 @@ function findingOf({ key, opens, error }: KeyExamination): Finding {
   return { key: key.title, state: opens === undefined ? 'sealed only' : 'works' }
 }
 
-const ageJson = ({ id, ageDays, sealedFor, kit }: KeyFileAge): object => ({ id, ageDays, sealedFor, kit })
+const ageJson = ({ id, ageDays, sealedFor, kit }: KeyFileAge): object => ({
+  id,
+  age_days: ageDays,
+  sealed_for: sealedFor,
+  kit,
+})
 
 function print(output: Output, findings: readonly Finding[], ages: readonly KeyFileAge[], maxAgeDays: number): void {
   for (const { key, state, error, hint } of findings)
