@@ -69,7 +69,7 @@ export async function startAzurite({ tls }: AzuriteOptions = {}): Promise<Azurit
     throw new Error(`azurite did not start: ${said}`)
   }
   const endpoint = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}/${ACCOUNT}`
-  const connection = `AccountName=${ACCOUNT};AccountKey=${key};BlobEndpoint=${endpoint}`
+  const connection = `DefaultEndpointsProtocol=${tls === undefined ? 'http' : 'https'};AccountName=${ACCOUNT};AccountKey=${key};BlobEndpoint=${endpoint}`
   return {
     port,
     account: ACCOUNT,

@@ -166,6 +166,7 @@ function refusal({ account, nowMs, needs }: AzureCall, name: string | undefined,
 
 function byStatus(status: number, name: string | undefined): Failure {
   const words = `the service answered ${status}${name === undefined ? '' : ` (${name})`}`
+  if (status < 400) return ['HF_STORAGE_IO', 'what it answered makes no sense']
   if (status === 404) return ['HF_STORAGE_NOT_FOUND', words]
   if (status === 412) return ['HF_STORAGE_EXISTS', words]
   if (status === 429 || status === 503) return ['HF_STORAGE_THROTTLED', words]

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BlobItem } from '@azure/storage-blob'
 import { HoldfastError } from '../../../lib/errors.ts'
 import type { ClassifiedFile, DeletedFile, Retention, StoreFeatures } from '../features.ts'
@@ -24,6 +25,7 @@ export interface AzureCaller {
 }
 
 const DEFAULT_TIER = 'Hot'
+const COPY_POLL_MS = 500
 
 export function azureFeatures(caller: AzureCaller): StoreFeatures {
   const { prefix, lock, call } = caller
@@ -157,7 +159,11 @@ async function undelete(caller: AzureCaller, file: FileRef, options: CallOptions
     if (newest.deleted) await blob.undelete({ abortSignal })
     if (newest.versionId === undefined) return
     const copying = await blob.beginCopyFromURL(blob.withVersion(newest.versionId).url, { abortSignal })
-    await copying.pollUntilDone()
+    for (;;) {
+      await copying.poll({ abortSignal })
+      if (copying.isDone()) break
+      await sleep(COPY_POLL_MS, undefined, { signal: abortSignal })
+    }
   })
 }
 
