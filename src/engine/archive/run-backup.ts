@@ -105,7 +105,7 @@ export async function runBackup(
     }
     const snapshot = await saveSnapshot(repository, { ...content, original: undefined, summary }, signal)
     const sinceMs = Number(startNanoseconds / 1_000_000n)
-    await extendRetention(repository, { tree, sinceMs, firstNewPack, signal })
+    if (!dryRun) await extendRetention(repository, { tree, sinceMs, firstNewPack, signal })
     return { snapshot, tree, summary, errors }
   } catch (error) {
     if (isNoFaultOfStorage(error)) await archiver.salvage()

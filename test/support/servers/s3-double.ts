@@ -99,17 +99,20 @@ export async function startS3Double(options: S3DoubleOptions = {}): Promise<S3Do
     }
     if (method !== 'GET') throw notImplemented(method)
     const prefix = query.get('prefix') ?? ''
-    const after = query.get('start-after') ?? query.get('marker') ?? ''
+    const isOfVersions = query.has('versions')
+    const after = query.get('start-after') ?? query.get('marker') ?? query.get('key-marker') ?? ''
     const keys = [...objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort()
     const page = keys.slice(0, options.pageSize ?? 1000)
-    const contents = page.map(
-      (key) => `<Contents><Key>${quoted(key)}</Key><Size>${objects.get(key)!.length}</Size></Contents>`,
-    )
+    const contents = page.map((key) => {
+      const object = `<Key>${quoted(key)}</Key><Size>${objects.get(key)!.length}</Size>`
+      if (!isOfVersions) return `<Contents>${object}</Contents>`
+      return `<Version>${object}<VersionId>null</VersionId><IsLatest>true</IsLatest></Version>`
+    })
     const isTruncated = page.length < keys.length
     answer.setHeader('content-type', 'application/xml')
-    answer.end(
-      `<ListBucketResult><Name>${bucket}</Name><IsTruncated>${isTruncated}</IsTruncated>${contents.join('')}</ListBucketResult>`,
-    )
+    const result = isOfVersions ? 'ListVersionsResult' : 'ListBucketResult'
+    const next = isOfVersions && isTruncated ? `<NextKeyMarker>${quoted(page.at(-1)!)}</NextKeyMarker>` : ''
+    answer.end(`<${result}><IsTruncated>${isTruncated}</IsTruncated>${next}${contents.join('')}</${result}>`)
   }
 
   function serveObject(asked: Asked, answer: ServerResponse): void {

@@ -29,7 +29,7 @@ export function aroundFeatures(features: StoreFeatures, around: AroundCall, arou
     }),
     ...(versions && {
       versions: {
-        ...versions,
+        ...(versions.hidden && { hidden: () => versions.hidden!() }),
         listDeleted: (kind, options) =>
           aroundList(`list deleted ${kind}`, options, () => versions.listDeleted(kind, options)),
         undelete: (file, options) => around(of('undelete', file), options, () => versions.undelete(file, options)),

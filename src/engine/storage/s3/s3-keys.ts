@@ -1,3 +1,4 @@
+import { HoldfastError } from '../../../lib/errors.ts'
 import { isId } from '../../../lib/id.ts'
 import { folders } from '../local/layout.ts'
 import type { FileKind, FileRef, NamedFileKind } from '../storage.ts'
@@ -15,9 +16,11 @@ export class S3Keys {
     return this.#root
   }
 
+  /** @throws HoldfastError HF_INTERNAL for a name that is no id, so that nothing leaves the repository */
   of(file: FileRef): string {
     if (file.kind === 'config') return `${this.#root}config`
     const { kind, name } = file
+    if (!isId(name)) throw new HoldfastError('HF_INTERNAL', `${JSON.stringify(name)} is not the name of a file`)
     return `${this.folder(kind)}${kind === 'data' ? `${name.slice(0, 2)}/` : ''}${name}`
   }
 

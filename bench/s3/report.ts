@@ -1,0 +1,56 @@
+import { formatSize } from '../../src/lib/sizes.ts'
+import type { Machine } from '../compare/machine.ts'
+import { median } from '../compare/report.ts'
+
+export interface Run {
+  readonly place: string
+  readonly tool: 'restic' | 'holdfast'
+  readonly what: 'backup' | 'restore'
+  readonly wallSeconds: number
+  /** Of the processors, by the tool. */
+  readonly ownSeconds: number
+  /** Of the processors, by the server meanwhile. */
+  readonly serverSeconds: number
+  readonly peakBytes: number
+}
+
+export interface S3BenchResult {
+  readonly date: string
+  readonly machine: Machine
+  readonly treeBytes: number
+  readonly runs: readonly Run[]
+}
+
+/** Medians for each place and work, and how many times as long restic takes. */
+export function toMarkdown({ date, machine, treeBytes, runs }: S3BenchResult): string {
+  const lines = [
+    `${date.slice(0, 10)}, ${machine.processors} × ${machine.processor}, ${formatSize(treeBytes)}`,
+    '',
+    '| place | work | Holdfast | restic | ratio | CPU Holdfast | CPU restic | server | peak Holdfast | peak restic |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+  ]
+  for (const place of new Set(runs.map((run) => run.place)))
+    for (const what of ['backup', 'restore'] as const) {
+      const of = (tool: Run['tool'], field: 'wallSeconds' | 'ownSeconds' | 'serverSeconds' | 'peakBytes'): number =>
+        median(
+          runs.filter((run) => run.place === place && run.what === what && run.tool === tool).map((run) => run[field]),
+        )
+      const seconds = (value: number): string => (Number.isFinite(value) ? `${value.toFixed(1)} s` : '–')
+      const bytes = (value: number): string => (Number.isFinite(value) ? formatSize(value) : '–')
+      const ratio = of('restic', 'wallSeconds') / of('holdfast', 'wallSeconds')
+      const cells = [
+        place,
+        what,
+        seconds(of('holdfast', 'wallSeconds')),
+        seconds(of('restic', 'wallSeconds')),
+        Number.isFinite(ratio) ? ratio.toFixed(2) : '–',
+        seconds(of('holdfast', 'ownSeconds')),
+        seconds(of('restic', 'ownSeconds')),
+        seconds(of('holdfast', 'serverSeconds')),
+        bytes(of('holdfast', 'peakBytes')),
+        bytes(of('restic', 'peakBytes')),
+      ]
+      lines.push(`| ${cells.join(' | ')} |`)
+    }
+  return `${lines.join('\n')}\n`
+}

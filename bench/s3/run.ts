@@ -1,0 +1,136 @@
+/** `npm run bench:s3 -- OPTIONS`: Holdfast and restic on a MinIO of this machine, near and far, and Holdfast on the local disk; see `--help`. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { systemClock } from '../../src/lib/clock.ts'
+import { startLatencyProxy } from '../../test/support/servers/latency-proxy.ts'
+import { type MinioServer, startMinio } from '../../test/support/servers/minio.ts'
+import { canMakeMinio, hasMinio, makeMinio } from '../../test/support/servers/minio-program.ts'
+import { findDifference } from '../compare/equal.ts'
+import { describeMachine } from '../compare/machine.ts'
+import { measure } from '../compare/measure.ts'
+import { readIntoMemory } from '../compare/warm.ts'
+import { ensureTree } from '../tree/keep.ts'
+import { planTree } from '../tree/plan.ts'
+import { type Run, toMarkdown } from './report.ts'
+
+const usage = `Usage: npm run bench:s3 -- [options]
+
+Backs up and restores a tree of about 1 GiB with Holdfast and restic in turn: to a MinIO of this machine, to the same one with a round trip
+of 50 ms before it, and, Holdfast only, to the local disk. Needs Linux, a quiet machine, Go when MinIO is still to be built, and about 6 GB.
+
+  --restic PROGRAM  the restic to compare with (RESTIC, else the one on PATH)
+  --scale F         size of the tree, relative to 60,000 files and 2 GiB (0.5)
+  --rounds N        runs of each tool in each place (2)
+  --latency MS      round trip to the far store (50)
+  --work FOLDER     where the tree and what is restored lie (/var/tmp/holdfast-bench-s3)
+  --save NAME       write bench/results/DATE-NAME.json and .md
+`
+
+const { values } = parseArgs({
+  options: {
+    restic: { type: 'string', default: process.env.RESTIC ?? 'restic' },
+    scale: { type: 'string', default: '0.5' },
+    rounds: { type: 'string', default: '2' },
+    latency: { type: 'string', default: '50' },
+    work: { type: 'string', default: '/var/tmp/holdfast-bench-s3' },
+    save: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+})
+
+const PASSWORD = 'bench'
+const TICKS_PER_SECOND = 100
+
+if (values.help) process.stdout.write(usage)
+else await main()
+
+async function main(): Promise<void> {
+  if (!hasMinio()) {
+    if (!canMakeMinio()) throw new Error('MinIO has to be built, which needs Go')
+    console.error('building MinIO; it takes some minutes')
+    makeMinio()
+  }
+  const tree = join(values.work, 'tree')
+  mkdirSync(values.work, { recursive: true })
+  const plan = planTree({ scale: Number(values.scale) })
+  ensureTree(plan, tree)
+  readIntoMemory([tree])
+  const server = await startMinio()
+  const far = await startLatencyProxy(server.port, Number(values.latency))
+  const runs: Run[] = []
+  try {
+    const places = [
+      { place: 'local disk', url: () => join(values.work, 'repository'), tools: ['holdfast'] },
+      { place: 'MinIO', url: (bucket: string) => `s3:${server.url}/${bucket}`, tools: ['holdfast', 'restic'] },
+      {
+        place: `MinIO, ${values.latency} ms away`,
+        url: (bucket: string) => `s3:http://127.0.0.1:${far.port}/${bucket}`,
+        tools: ['holdfast', 'restic'],
+      },
+    ]
+    for (let round = 1; round <= Number(values.rounds); round++)
+      // Who comes first changes from round to round.
+      for (const { place, url, tools } of places)
+        for (const tool of round % 2 === 0 ? tools.toReversed() : tools)
+          runs.push(...(await runOne(server, tool as Run['tool'], place, url(`${tool}-${runs.length}`), tree)))
+  } finally {
+    await far.stop()
+    await server.stop()
+  }
+  const result = {
+    date: new Date(Number(systemClock.now() / 1_000_000n)).toISOString(),
+    machine: describeMachine('/var/tmp'),
+    treeBytes: plan.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    runs,
+  }
+  const text = toMarkdown(result)
+  process.stdout.write(text)
+  if (values.save === undefined) return
+  const path = join(import.meta.dirname, '../results', `${result.date.slice(0, 10)}-${values.save}`)
+  writeFileSync(`${path}.json`, `${JSON.stringify(result, undefined, 2)}\n`)
+  writeFileSync(`${path}.md`, text)
+}
+
+/** A backup of the tree into a new repository and a restore of it; the restored tree is compared with the original. */
+async function runOne(
+  server: MinioServer,
+  tool: Run['tool'],
+  place: string,
+  url: string,
+  tree: string,
+): Promise<Run[]> {
+  const program = tool === 'restic' ? values.restic : join(import.meta.dirname, '../../bin/holdfast')
+  const target = join(values.work, 'restored')
+  const cache = join(values.work, 'cache')
+  rmSync(target, { recursive: true, force: true })
+  rmSync(cache, { recursive: true, force: true })
+  if (!url.startsWith('s3:')) rmSync(url, { recursive: true, force: true })
+  const env = { ...process.env, ...server.environment, RESTIC_PASSWORD: PASSWORD }
+  const command = (...args: readonly string[]): string[] => [program, '-r', url, '--cache-dir', cache, ...args]
+  const work = async (what: Run['what'], args: readonly string[]): Promise<Run> => {
+    const before = cpuSeconds(server.pid)
+    const { wallMs, cpuMs, peakBytes, exitCode, stderr } = await measure(command(...args), { environment: env })
+    if (exitCode !== 0) throw new Error(`${tool} ${args[0]} ended with ${exitCode}: ${stderr}`)
+    const wallSeconds = wallMs / 1000
+    const ownSeconds = cpuMs / 1000
+    const serverSeconds = cpuSeconds(server.pid) - before
+    console.error(`${place}: ${tool} ${what} ${wallSeconds.toFixed(1)} s, ${ownSeconds.toFixed(1)} s CPU`)
+    return { place, tool, what, wallSeconds, ownSeconds, serverSeconds, peakBytes }
+  }
+  await measure(command('init'), { environment: env })
+  const runs = [
+    await work('backup', ['backup', '--quiet', tree]),
+    await work('restore', ['restore', 'latest', '--quiet', '--target', target]),
+  ]
+  const difference = findDifference(tree, join(target, tree))
+  if (difference !== undefined) throw new Error(`${tool} restored something else from ${place}: ${difference}`)
+  return runs
+}
+
+/** What a process has used of the processors so far. */
+function cpuSeconds(pid: number): number {
+  const [, rest = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')
+  const fields = rest.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+}
