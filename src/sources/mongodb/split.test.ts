@@ -18,8 +18,11 @@ import type { BackupJob, Source } from '../source.ts'
 import { backupServer } from './backup.ts'
 import { mongoSettings } from './settings.ts'
 
-/** A source that takes collections of a few kilobytes for large ones. */
-function dividingSource(settings: object, partBytes = 4096): Source {
+/**
+ * A source that takes collections of a few kilobytes for large ones: so small parts that the sample is all documents, since some servers take
+ * samples page by page, and may miss most of a small collection.
+ */
+function dividingSource(settings: object, partBytes = 3000): Source {
   const backup = { source: 'catalog', settings: mongoSettings.parse(settings), password: undefined, clock: systemClock }
   return Object.assign(mongoSource(settings), {
     backup: async (job: BackupJob) => await backupServer({ ...backup, partBytes }, job),
