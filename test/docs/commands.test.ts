@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { MongoClient } from 'mongodb'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { lacks, type RequirementName } from '../support/requirements.ts'
+import { startAzurite } from '../support/servers/azurite.ts'
+import { startFakeGcs } from '../support/servers/gcs.ts'
 import { startFerret } from '../support/servers/mongo/ferret.ts'
 import { startPostgres } from '../support/servers/postgres.ts'
 import { startRedis } from '../support/servers/redis.ts'
@@ -35,6 +37,20 @@ interface Surroundings {
 }
 
 const surroundings: Readonly<Record<string, Surroundings>> = {
+  'docs/guide/azure.md': {
+    needs: ['azurite'],
+    async start() {
+      const server = await startAzurite()
+      return { variables: server.environment, stop: () => server.stop() }
+    },
+  },
+  'docs/guide/google-cloud-storage.md': {
+    needs: ['fake-gcs-server'],
+    async start() {
+      const server = await startFakeGcs()
+      return { variables: server.environment, stop: () => server.stop() }
+    },
+  },
   'docs/guide/config-and-logs.md': {
     needs: ['restic'],
     start: async () => ({ variables: {}, stop: async () => undefined }),
