@@ -2,6 +2,8 @@ import { cpSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { changeTree, ensureTree } from '../tree/keep.ts'
 import type { TreePlan } from '../tree/plan.ts'
+import type { Measurement } from './measure.ts'
+import type { Tool } from './tools.ts'
 import { readIntoMemory } from './warm.ts'
 import type { Subject, Workbench } from './workbench.ts'
 
@@ -24,7 +26,12 @@ export type CaseName =
   | 'check'
   | 'large-first'
   | 'large-restore'
+  | 'copy'
+  | 'copy-unchanged'
   | 'prune'
+
+/** Repositories that copies go to. */
+const COPIED = 'copied'
 
 /** Of the small files, each day: enough that forgetting ten days leaves more unused than prune tolerates. */
 const PRUNED_DAY_SHARE = 0.03
@@ -60,6 +67,8 @@ export const cases: Readonly<Record<CaseName, BenchCase>> = {
     run: (bench, tree) => restore(bench, 'restore', whole(tree)),
   },
   check: { title: 'check --read-data', run: (bench, tree) => check(bench, 'check', whole(tree)) },
+  copy: { title: 'copy of a snapshot to an empty repository', run: copy },
+  'copy-unchanged': { title: 'copy when everything is there', run: copyUnchanged },
   'large-first': {
     title: 'first backup, the large files alone',
     run: (bench, tree) => firstBackup(bench, 'large-first', largeOnly(tree)),
@@ -144,6 +153,35 @@ async function check(bench: Workbench, name: string, subject: Subject): Promise<
     return bench.run(tool, subject.label, ['check', '--read-data', '--quiet'])
   })
   await bench.verify(name, subject.label)
+}
+
+/** Each tool copies what it has backed up itself. */
+async function copy(bench: Workbench, tree: BenchTree): Promise<void> {
+  const subject = whole(tree)
+  await bench.ensureBackedUp(subject)
+  await bench.inTurn('copy', async (tool) => {
+    await bench.initialise(tool, COPIED)
+    return await runCopy(bench, tool, subject)
+  })
+  await bench.verify('copy', COPIED)
+}
+
+async function copyUnchanged(bench: Workbench, tree: BenchTree): Promise<void> {
+  const subject = whole(tree)
+  await bench.ensureBackedUp(subject)
+  for (const tool of bench.tools) {
+    await bench.initialise(tool, COPIED)
+    const { exitCode, stderr } = await runCopy(bench, tool, subject)
+    if (exitCode !== 0) throw new Error(`${tool.name} copy: ${stderr}`)
+  }
+  await bench.inTurn('copy-unchanged', (tool) => runCopy(bench, tool, subject))
+  await bench.verify('copy-unchanged', COPIED)
+}
+
+function runCopy(bench: Workbench, tool: Tool, { label }: Subject): Promise<Measurement> {
+  const from = bench.repository(tool, label)
+  readIntoMemory([from])
+  return bench.run(tool, COPIED, ['copy', '--quiet', '--from-repo', from, '--from-password-file', bench.passwordFile])
 }
 
 async function prune(bench: Workbench, tree: BenchTree): Promise<void> {

@@ -52,7 +52,7 @@ export class Workbench {
   readonly #waits: boolean
   readonly #folder: string
   readonly #say: (text: string) => void
-  readonly #passwordFile: string
+  readonly passwordFile: string
 
   constructor(options: WorkbenchOptions) {
     this.tools = options.tools
@@ -61,10 +61,10 @@ export class Workbench {
     this.#waits = options.waits
     this.#folder = options.folder
     this.#say = options.say
-    this.#passwordFile = join(options.folder, 'password')
+    this.passwordFile = join(options.folder, 'password')
     rmSync(options.folder, { recursive: true, force: true })
     mkdirSync(options.folder, { recursive: true })
-    writeFileSync(this.#passwordFile, 'benchmark\n', { mode: 0o600 })
+    writeFileSync(this.passwordFile, 'benchmark\n', { mode: 0o600 })
   }
 
   /** Deletes everything it made. */
@@ -110,7 +110,7 @@ export class Workbench {
     environment: Readonly<Record<string, string>> = {},
   ): Promise<Measurement> {
     if (this.#waits) await settle()
-    return measure([tool.program, '-r', this.repository(tool, label), '--password-file', this.#passwordFile, ...args], {
+    return measure([tool.program, '-r', this.repository(tool, label), '--password-file', this.passwordFile, ...args], {
       environment: {
         PATH: process.env.PATH,
         HOME: this.#folder,
@@ -158,7 +158,7 @@ export class Workbench {
     const [restic, holdfast] = [this.#tool('restic'), this.#tool('holdfast')]
     const location = this.repository(holdfast, label)
     const { exitCode, stderr } = await measure(
-      [restic.program, '-r', location, '--password-file', this.#passwordFile, '--no-cache', 'check', '--read-data'],
+      [restic.program, '-r', location, '--password-file', this.passwordFile, '--no-cache', 'check', '--read-data'],
       { environment: { PATH: process.env.PATH, HOME: this.#folder } },
     )
     if (exitCode !== 0) this.object(name, `restic check --read-data of Holdfast's repository: ${lastLine(stderr)}`)
