@@ -9,8 +9,10 @@ import { startAzurite } from '../support/servers/azurite.ts'
 import { startFakeGcs } from '../support/servers/gcs.ts'
 import { startFerret } from '../support/servers/mongo/ferret.ts'
 import { startPostgres } from '../support/servers/postgres.ts'
+import { startRcloneRest } from '../support/servers/rclone-rest.ts'
 import { startRedis } from '../support/servers/redis.ts'
 import { startCluster } from '../support/servers/redis-cluster.ts'
+import { startSshd } from '../support/servers/sshd.ts'
 import { commandBlocks, toScript } from './commands.ts'
 
 const checkout = join(import.meta.dirname, '../..')
@@ -86,6 +88,25 @@ const surroundings: Readonly<Record<string, Surroundings>> = {
       const server = await startPostgres({ version: 15 })
       const variables = { PGHOST: server.host, PGPORT: String(server.port), PGUSER: server.user }
       return { variables, stop: () => server.stop() }
+    },
+  },
+  'docs/guide/rclone.md': {
+    needs: ['rclone'],
+    start: async () => ({ variables: {}, stop: async () => undefined }),
+  },
+  'docs/guide/rest.md': {
+    needs: ['rclone'],
+    async start() {
+      const user = { name: 'ann', password: 'a long one' }
+      const server = await startRcloneRest({ user, privateRepos: true })
+      return { variables: { REST_URL: server.url, REST_PASSWORD: user.password }, stop: () => server.stop() }
+    },
+  },
+  'docs/guide/sftp.md': {
+    needs: ['sshd'],
+    async start() {
+      const server = await startSshd()
+      return { variables: { SFTP_REPOSITORY: server.url('photos'), HOME: server.home }, stop: () => server.stop() }
     },
   },
   'docs/guide/redis.md': {
