@@ -79,7 +79,7 @@ export interface ClassifiedFile {
 
 /** Something about the place that a careful owner wants to know. */
 export interface StoreFinding {
-  readonly what: 'access' | 'transport' | 'versions' | 'retention' | 'location' | 'replication' | 'encryption'
+  readonly what: 'access' | 'transport' | 'versions' | 'retention' | 'location' | 'replication' | 'encryption' | 'clock'
   /** `unknown`: it could not be found out, for instance for want of a permission. */
   readonly state: 'good' | 'bad' | 'unknown' | 'note'
   readonly text: string

@@ -1,4 +1,5 @@
 import { isHoldfastError } from '../../../lib/errors.ts'
+import { clockFinding } from '../clock-finding.ts'
 import type { StoreFinding } from '../features.ts'
 import type { CallOptions } from '../storage.ts'
 import { transportFinding } from '../transport.ts'
@@ -40,7 +41,7 @@ async function container(caller: AzureCaller, options: CallOptions): Promise<rea
       state: 'note',
       text: `the service encrypts with ${found.defaultEncryptionScope?.startsWith('$') === false ? `the scope ${found.defaultEncryptionScope}` : "the account's key"}`,
     }
-    return [access, encryption, ...retention(caller, isImmutable === true)]
+    return [access, encryption, ...retention(caller, isImmutable === true), clockFinding(found.date, caller.clock)]
   } catch (error) {
     return [unknown('access', error), ...(caller.lock === undefined ? [] : [unknown('retention', error)])]
   }

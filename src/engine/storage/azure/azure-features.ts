@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BlobItem } from '@azure/storage-blob'
+import type { Clock } from '../../../lib/clock.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import type { ClassifiedFile, DeletedFile, Retention, StoreFeatures } from '../features.ts'
 import { fileOfObject, idOfObject, objectFolder, objectName } from '../object-names.ts'
@@ -15,6 +16,7 @@ export interface AzureCaller {
   readonly endpoint: string
   readonly prefix: string
   readonly lock: LockSettings | undefined
+  readonly clock: Clock
   /** Makes one attempt and fails with HoldfastErrors. */
   call<T>(
     doing: string,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { type Azurite, startAzurite } from '../../../../test/support/servers/azurite.ts'
-import { systemClock } from '../../../lib/clock.ts'
+import { type Clock, systemClock } from '../../../lib/clock.ts'
 import { type CheckSizes, storageChecks } from '../contract.ts'
 import { listFiles } from '../list-files.ts'
 import { defaultNetwork } from '../network.ts'
@@ -47,5 +47,16 @@ describe.skipIf(lacks('azurite'))('a container of azurite', () => {
           expect(await listFiles(storage, kind)).toEqual([])
       },
     )
+  })
+
+  test('a clock that is wrong is found', async () => {
+    const state = async (clock: Clock): Promise<string | undefined> => {
+      const storage = open('clocks', '', { clock })
+      await storage.create()
+      const findings = await storage.features.examine!()
+      return findings.find(({ what }) => what === 'clock')?.state
+    }
+    expect(await state(systemClock)).toBe('good')
+    expect(await state({ ...systemClock, now: () => systemClock.now() + 1_200_000_000_000n })).toBe('bad')
   })
 })

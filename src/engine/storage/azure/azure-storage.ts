@@ -62,7 +62,7 @@ class AzureStorage implements Storage {
   #hasVersions: boolean | undefined
 
   constructor(options: AzureStorageOptions) {
-    const { place, connections, lock } = options
+    const { place, connections, lock, clock } = options
     this.#options = options
     this.location = `azure:${place.bucket}:/${place.prefix}`
     this.properties = { connections, atomicReplace: true, createOnly: true }
@@ -71,6 +71,7 @@ class AzureStorage implements Storage {
       endpoint: options.account.endpoint,
       prefix: place.prefix,
       lock,
+      clock,
       call: (doing, needs, call, work) => this.#call(doing, needs, call, work),
     })
   }

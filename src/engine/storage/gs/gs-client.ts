@@ -15,6 +15,8 @@ export interface GsRequest {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array | object
   readonly signal: AbortSignal
+  /** Told of the headers of an answer that says yes. */
+  readonly onHeaders?: (headers: HttpAnswer['headers']) => void
 }
 
 /** An answer that says no. */
@@ -73,7 +75,15 @@ export class GsClient {
   }
 
   /** The answer, whose body has not been read. @throws GsAnswerError, GsIdentityError, errors of the network */
-  async send({ method = 'GET', path, query = {}, headers = {}, body, signal }: GsRequest): Promise<HttpAnswer> {
+  async send({
+    method = 'GET',
+    path,
+    query = {},
+    headers = {},
+    body,
+    signal,
+    onHeaders,
+  }: GsRequest): Promise<HttpAnswer> {
     const url = new URL(`${this.#account.endpoint}${path}`)
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) url.searchParams.set(name, String(value))
@@ -87,7 +97,10 @@ export class GsClient {
       body: isJson ? Buffer.from(JSON.stringify(body)) : body,
     })
     const status = answer.statusCode ?? 0
-    if (status >= 200 && status < 300) return answer
+    if (status >= 200 && status < 300) {
+      onHeaders?.(answer.headers)
+      return answer
+    }
     const serverDateMs = Date.parse(answer.headers.date ?? '')
     throw new GsAnswerError(status, await reasonOf(answer), serverDateMs)
   }

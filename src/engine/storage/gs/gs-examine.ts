@@ -1,4 +1,5 @@
 import { isHoldfastError } from '../../../lib/errors.ts'
+import { clockFinding } from '../clock-finding.ts'
 import type { StoreFinding } from '../features.ts'
 import type { CallOptions } from '../storage.ts'
 import { transportFinding } from '../transport.ts'
@@ -25,12 +26,20 @@ export async function examineBucket(
   const { place, call, endpoint } = settings
   const path = `/storage/v1/b/${encodeURIComponent(place.bucket)}`
   const transport = transportFinding(endpoint)
+  let answeredAt: Date | undefined
   try {
     const bucket = await call(
       'examine the bucket',
       'storage.buckets.get',
       options,
-      (client, signal) => client.ask<Bucket>({ path, signal }),
+      (client, signal) =>
+        client.ask<Bucket>({
+          path,
+          signal,
+          onHeaders: ({ date }) => {
+            answeredAt = date === undefined ? undefined : new Date(date)
+          },
+        }),
       { isAboutBucket: true },
     )
     return [
@@ -41,6 +50,7 @@ export async function examineBucket(
       location(bucket),
       replication(bucket),
       encryption(bucket),
+      clockFinding(answeredAt, settings.clock),
     ]
   } catch (error) {
     return [transport, unknown('access', error)]

@@ -1,3 +1,4 @@
+import type { Clock } from '../../../lib/clock.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import type { ClassifiedFile, DeletedFile, Retention, StoreFeatures } from '../features.ts'
 import { type BucketPlace, fileOfObject, idOfObject, objectFolder, objectName } from '../object-names.ts'
@@ -12,6 +13,7 @@ export interface GsFeatureSettings {
   readonly endpoint: string
   readonly place: BucketPlace
   readonly lock: LockSettings | undefined
+  readonly clock: Clock
   readonly call: GsCaller
 }
 

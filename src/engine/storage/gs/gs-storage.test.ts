@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { type FakeGcs, startFakeGcs } from '../../../../test/support/servers/gcs.ts'
-import { systemClock } from '../../../lib/clock.ts'
+import { type Clock, systemClock } from '../../../lib/clock.ts'
 import { type CheckSizes, storageChecks } from '../contract.ts'
 import { listFiles } from '../list-files.ts'
 import { defaultNetwork } from '../network.ts'
@@ -49,5 +49,16 @@ describe.skipIf(lacks('fake-gcs-server'))('a bucket of fake-gcs-server', () => {
           expect(await listFiles(storage, kind)).toEqual([])
       },
     )
+  })
+
+  test('a clock that is wrong is found', async () => {
+    const state = async (clock: Clock): Promise<string | undefined> => {
+      const storage = open('clocks', '', { clock })
+      await storage.create()
+      const findings = await storage.features.examine!()
+      return findings.find(({ what }) => what === 'clock')?.state
+    }
+    expect(await state(systemClock)).toBe('good')
+    expect(await state({ ...systemClock, now: () => systemClock.now() + 1_200_000_000_000n })).toBe('bad')
   })
 })

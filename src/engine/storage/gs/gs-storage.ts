@@ -78,7 +78,14 @@ class GsStorage implements Storage {
     this.#client = new GsClient(account, network, clock)
     this.location = `gs:${place.bucket}:/${place.prefix}`
     this.properties = { connections, atomicReplace: true, createOnly: true }
-    this.features = gsFeatures({ location: this.location, place, endpoint: account.endpoint, lock, call: this.#call })
+    this.features = gsFeatures({
+      location: this.location,
+      place,
+      endpoint: account.endpoint,
+      lock,
+      clock,
+      call: this.#call,
+    })
   }
 
   async create(options: CallOptions = {}): Promise<void> {
