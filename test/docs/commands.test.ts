@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { lacks, type RequirementName } from '../support/requirements.ts'
 import { startAzurite } from '../support/servers/azurite.ts'
 import { startFakeGcs } from '../support/servers/gcs.ts'
+import { startMinio } from '../support/servers/minio.ts'
 import { startFerret } from '../support/servers/mongo/ferret.ts'
 import { startPostgres } from '../support/servers/postgres.ts'
 import { startRcloneRest } from '../support/servers/rclone-rest.ts'
@@ -107,6 +108,13 @@ const surroundings: Readonly<Record<string, Surroundings>> = {
     async start() {
       const server = await startSshd()
       return { variables: { SFTP_REPOSITORY: server.url('photos'), HOME: server.home }, stop: () => server.stop() }
+    },
+  },
+  'docs/guide/s3.md': {
+    needs: ['minio'],
+    async start() {
+      const server = await startMinio()
+      return { variables: { ...server.environment, S3_URL: server.url }, stop: () => server.stop() }
     },
   },
   'docs/guide/redis.md': {
