@@ -18,6 +18,9 @@ const few: CheckSizes = { listedFiles: 150, largeFileBytes: 4 << 20 }
 const notKept = [
   'a reader sees all of a file or none of it',
   'a put cancelled on its way has happened whole or not at all',
+  'a name whose put was cancelled can be written',
+  'of writers of one name at the same time one wins, whole',
+  'writers of one large file at the same time leave it whole',
 ]
 
 const scratch = scratchFolder()
