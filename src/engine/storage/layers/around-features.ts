@@ -13,7 +13,7 @@ export type AroundList = <T>(
 
 /** The same features, with a layer around each of their calls; what a store lacks stays absent. */
 export function aroundFeatures(features: StoreFeatures, around: AroundCall, aroundList: AroundList): StoreFeatures {
-  const { retention, versions, classes, freeBytes, examine } = features
+  const { retention, versions, classes, freeBytes, examine, removeLayout } = features
   const of = (what: string, file: FileRef): string => `${what} ${describeFile(file)}`
   return {
     ...(retention && {
@@ -45,5 +45,8 @@ export function aroundFeatures(features: StoreFeatures, around: AroundCall, arou
     }),
     ...(freeBytes && { freeBytes: (options) => around('look at the free space', options, () => freeBytes(options)) }),
     ...(examine && { examine: (options) => around('examine', options, () => examine(options)) }),
+    ...(removeLayout && {
+      removeLayout: (options) => around('remove the folders', options, () => removeLayout(options)),
+    }),
   }
 }
