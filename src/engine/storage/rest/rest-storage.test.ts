@@ -12,7 +12,7 @@ import { openRest } from './testing.ts'
 const few: CheckSizes = { listedFiles: 150, largeFileBytes: 4 << 20 }
 
 /**
- * rclone 1.60 writes into a folder under the final name, several writers of one name into one another, and removes an upload that was cut off some
+ * rclone, 1.60 and 1.75 alike, writes into a folder under the final name, several writers of one name into one another, and removes an upload that was cut off some
  * time later; nothing a client does could hide that.
  */
 const notKept: Readonly<Record<string, readonly string[]>> = {
