@@ -114,7 +114,7 @@ export async function openStorageAt(
   { location, store }: Pick<ResolvedAccess, 'location' | 'store'>,
 ): Promise<Storage> {
   const { global, output } = context
-  return openStorage(location, {
+  return await openStorage(location, {
     extended: global.extended.map(({ key, value }) => `${key}=${value}`),
     uploadBytesPerSecond: global.limitUploadBytesPerSecond,
     downloadBytesPerSecond: global.limitDownloadBytesPerSecond,

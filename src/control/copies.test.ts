@@ -169,10 +169,11 @@ describe('a source of several repositories', () => {
     const there = await newRepository(scratch.join('there'), options)
     await run({ here, there }, [plain(streamSource(5 * MIB, 1))], { run: 'one' })
     const error = new HoldfastError('HF_STORAGE_IO', 'the disk is gone')
-    const faults = [{ operation: 'put', kind: 'data', call: 3, effect: { type: 'fail', error } }] as const
+    const faults = [{ operation: 'put', kind: 'data', call: 5, effect: { type: 'fail', error } }] as const
     const broken = far(here, faults)
     const stream = streamSource(24 * MIB, 2)
-    const spool = { root: scratch.path, capacityBytes: 64 * MIB }
+    // So small that the first repository waits for what is fed to the next one.
+    const spool = { root: scratch.path, capacityBytes: 8 * MIB }
     const [second] = await run({ broken, there: far(there) }, [plain(stream)], { run: 'two', spool })
     expect(stream.reads).toBe(2)
     expect(second!.outcome).toBe('incomplete')

@@ -30,9 +30,9 @@
  *
  * const [place, folder, target] = process.argv.slice(2) as [string, string, string]
  * const credentials = { password: 'a sentence that nobody guesses' }
- * await initRepository(openStorage(place), credentials)
+ * await initRepository(await openStorage(place), credentials)
  *
- * const repository = await openRepository(openStorage(place), credentials)
+ * const repository = await openRepository(await openStorage(place), credentials)
  * const observer = { onError: (item: string, error: Error) => console.error(`${item}: ${error.message}`) }
  * await repository.loadIndex()
  * {

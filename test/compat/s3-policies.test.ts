@@ -41,7 +41,7 @@ describe.skipIf(lacks('minio'))('with the policies that are shipped, on MinIO,',
 
   async function open(task: string, prefix = 'backups'): Promise<Repository> {
     const environment = await sessionFor(server, policy(task))
-    const storage = openStorage(`s3:${server.url}/guarded/${prefix}`, { environment })
+    const storage = await openStorage(`s3:${server.url}/guarded/${prefix}`, { environment })
     const repository = await openRepository(storage, { password: PASSWORD })
     await repository.loadIndex()
     return repository
@@ -53,7 +53,7 @@ describe.skipIf(lacks('minio'))('with the policies that are shipped, on MinIO,',
 
   test('who backs up makes a repository and fills it, and removes nothing; who maintains it does', async () => {
     const environment = await sessionFor(server, policy('backup'))
-    const storage = openStorage(`s3:${server.url}/guarded/backups`, { environment })
+    const storage = await openStorage(`s3:${server.url}/guarded/backups`, { environment })
     await initRepository(storage, { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
     await storage.close()
     const writer = await open('backup')
@@ -101,7 +101,7 @@ describe.skipIf(lacks('minio'))('with the policies that are shipped, on MinIO,',
     expect(denied.message).toContain('it takes the permission s3:PutObject')
     await reader.storage.close()
     for (const task of ['backup', 'restore', 'maintain']) {
-      const storage = openStorage(`s3:${server.url}/guarded/others`, {
+      const storage = await openStorage(`s3:${server.url}/guarded/others`, {
         environment: await sessionFor(server, policy(task)),
       })
       expect((await errorFrom(() => storage.put({ kind: 'config' }, randomBytes(10)))).code).toBe('HF_STORAGE_DENIED')

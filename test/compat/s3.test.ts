@@ -34,7 +34,7 @@ describe.skipIf(lacks('minio', 'restic'))('on MinIO', () => {
     return stdout
   }
   async function open(bucket: string): Promise<Repository> {
-    const storage = openStorage(`s3:${server.url}/${bucket}`, { environment: server.environment })
+    const storage = await openStorage(`s3:${server.url}/${bucket}`, { environment: server.environment })
     const repository = await openRepository(storage, { password: PASSWORD })
     await repository.loadIndex()
     return repository
@@ -45,7 +45,7 @@ describe.skipIf(lacks('minio', 'restic'))('on MinIO', () => {
     const files = scratch.join('files')
     await cp(new URL('../../src/engine/storage', import.meta.url), files, { recursive: true })
     writeFileSync(`${files}/large`, randomBytes(40 << 20))
-    const storage = openStorage(`s3:${server.url}/ours/some/prefix`, { environment: server.environment })
+    const storage = await openStorage(`s3:${server.url}/ours/some/prefix`, { environment: server.environment })
     await initRepository(storage, { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
     await storage.close()
     const ours = await open('ours/some/prefix')
@@ -71,7 +71,7 @@ describe.skipIf(lacks('minio', 'restic'))('on MinIO', () => {
     using scratch = scratchFolder()
     const files = scratch.join('files')
     await cp(new URL('../support', import.meta.url), files, { recursive: true })
-    const storage = openStorage(`s3:${server.url}/fetched`, { environment: server.environment })
+    const storage = await openStorage(`s3:${server.url}/fetched`, { environment: server.environment })
     await initRepository(storage, { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
     await storage.close()
     const remote = await open('fetched')
@@ -79,7 +79,7 @@ describe.skipIf(lacks('minio', 'restic'))('on MinIO', () => {
     await remote.storage.close()
     const folder = scratch.join('copy')
     await fetchBucket(server, 'fetched', folder)
-    const local = await openRepository(openStorage(folder), { password: PASSWORD })
+    const local = await openRepository(await openStorage(folder), { password: PASSWORD })
     await local.loadIndex()
     const { findings } = await checkRepository(local, { read: { kind: 'all' }, threads: 0, progress: noProgress })
     expect(findings).toEqual([])

@@ -33,7 +33,11 @@ const passing: Fault['effect'] = {
 }
 const lost: Fault['effect'] = { type: 'fail-after', error: passing.error }
 
-const storages: readonly (readonly [name: string, open: () => Storage, sizes: CheckSizes | undefined])[] = [
+const storages: readonly (readonly [
+  name: string,
+  open: () => Storage | Promise<Storage>,
+  sizes: CheckSizes | undefined,
+])[] = [
   ['memory', openMemoryStorage, undefined],
   ['local', () => openLocalStorage(newFolder()), undefined],
   ['retry over a store whose every other call fails', () => withRetry(flaky(), { clock: steppedClock() }), few],
@@ -75,7 +79,7 @@ function flaky(): Storage {
 describe.each(storages)('%s', (_, open, sizes) => {
   let storage: Storage
   beforeAll(async () => {
-    storage = open()
+    storage = await open()
     await storage.create()
   })
   afterAll(() => storage.close())

@@ -16,8 +16,8 @@ describe('locations', () => {
     ['/srv/a:b', '/srv/a:b'],
     ['local:s3:x', resolve('s3:x')],
     ['/srv//user:word@place', '/srv/user:word@place'],
-  ])('%s is the folder %s', (location, path) => {
-    const storage = openStorage(location)
+  ])('%s is the folder %s', async (location, path) => {
+    const storage = await openStorage(location)
     expect(storage.location).toBe(path)
     expect(storage.properties.directory?.path).toBe(path)
   })
@@ -42,35 +42,35 @@ describe('locations', () => {
     },
   )
 
-  test('limits hide the directory, because threads of their own would not keep to them', () => {
-    expect(openStorage('/srv/backup', { uploadBytesPerSecond: 1000 }).properties.directory).toBeUndefined()
-    expect(openStorage('/srv/backup', { downloadBytesPerSecond: 1000 }).properties.directory).toBeUndefined()
+  test('limits hide the directory, because threads of their own would not keep to them', async () => {
+    expect((await openStorage('/srv/backup', { uploadBytesPerSecond: 1000 })).properties.directory).toBeUndefined()
+    expect((await openStorage('/srv/backup', { downloadBytesPerSecond: 1000 })).properties.directory).toBeUndefined()
   })
 
   test('limits by the time of day are kept, too, whatever the store is', async () => {
     using scratch = scratchFolder()
     const clock = steppedClock()
     const limit = { up: [{ bytesPerSecond: 1000 }] }
-    const storage = openStorage(scratch.path, { settings: { limit }, clock })
+    const storage = await openStorage(scratch.path, { settings: { limit }, clock })
     expect(storage.properties.directory).toBeUndefined()
     await storage.create()
     await storage.put({ kind: 'config' }, new Uint8Array(11_000))
     expect(clock.sleeps).toEqual([10_000])
   })
 
-  test('a relative location stays where it was when the process moves on', () => {
+  test('a relative location stays where it was when the process moves on', async () => {
     const here = process.cwd()
     using elsewhere = scratchFolder()
-    const storage = openStorage('backup')
+    const storage = await openStorage('backup')
     using _ = workingFolder(elsewhere.path)
     expect(storage.location).toBe(join(here, 'backup'))
   })
 })
 
 describe('extended options', () => {
-  test('the number of connections', () => {
-    expect(openStorage('/srv/backup', { extended: ['local.connections=7'] }).properties.connections).toBe(7)
-    expect(openStorage('/srv/backup', { extended: ['Local.Connections = 8'] }).properties.connections).toBe(8)
+  test('the number of connections', async () => {
+    expect((await openStorage('/srv/backup', { extended: ['local.connections=7'] })).properties.connections).toBe(7)
+    expect((await openStorage('/srv/backup', { extended: ['Local.Connections = 8'] })).properties.connections).toBe(8)
   })
 
   test.each(['local.layout=default', 'b2.connections=4', 'connections=3', 'nonsense', 'local.=1'])(

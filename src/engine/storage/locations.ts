@@ -1,17 +1,10 @@
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { HoldfastError } from '../../lib/errors.ts'
-import { azureBackend } from './azure/azure-backend.ts'
 import type { Backend, BackendRequest } from './backend.ts'
-import { gsBackend } from './gs/gs-backend.ts'
 import { withBandwidthLimit, withBandwidthSchedule } from './layers/with-bandwidth-limit.ts'
 import { withCircuitBreaker } from './layers/with-circuit-breaker.ts'
 import { type RetryOptions, withRetry } from './layers/with-retry.ts'
-import { localBackend } from './local/local-backend.ts'
 import { defaultNetwork, type NetworkSettings } from './network.ts'
-import { rcloneBackend } from './rclone/rclone-backend.ts'
-import { restBackend } from './rest/rest-backend.ts'
-import { s3Backend } from './s3/s3-backend.ts'
-import { sftpBackend } from './sftp/sftp-backend.ts'
 import type { Storage } from './storage.ts'
 import type { StoreSettings } from './store-settings.ts'
 
@@ -31,18 +24,19 @@ export interface StorageOptions {
   readonly onNotice?: BackendRequest['onNotice']
 }
 
-const unsupported = (title: string): Backend => ({ title, options: [], settings: [] })
+const unsupported = (title: string) => (): Promise<Backend> => Promise.resolve({ title, options: [], settings: [] })
 
-const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
-  ['local', localBackend],
-  ['s3', s3Backend],
-  ['sftp', sftpBackend],
-  ['rest', restBackend],
-  ['azure', azureBackend],
-  ['gs', gsBackend],
+/** Stores by scheme. What a store consists of is loaded when one of its kind is opened. */
+const backends: ReadonlyMap<string, () => Promise<Backend>> = new Map<string, () => Promise<Backend>>([
+  ['local', async () => (await import('./local/local-backend.ts')).localBackend],
+  ['s3', async () => (await import('./s3/s3-backend.ts')).s3Backend],
+  ['sftp', async () => (await import('./sftp/sftp-backend.ts')).sftpBackend],
+  ['rest', async () => (await import('./rest/rest-backend.ts')).restBackend],
+  ['azure', async () => (await import('./azure/azure-backend.ts')).azureBackend],
+  ['gs', async () => (await import('./gs/gs-backend.ts')).gsBackend],
   ['b2', unsupported('Backblaze B2')],
   ['swift', unsupported('OpenStack Swift')],
-  ['rclone', rcloneBackend],
+  ['rclone', async () => (await import('./rclone/rclone-backend.ts')).rcloneBackend],
 ])
 
 /**
@@ -50,9 +44,9 @@ const backends: ReadonlyMap<string, Backend> = new Map<string, Backend>([
  * look whether there is a repository. HF_STORAGE_LOCATION for what is no location, HF_UNSUPPORTED for backends and extended options that this
  * version does not know, HF_USAGE for wrong values. No message carries a password.
  */
-export function openStorage(location: string, options: StorageOptions = {}): Storage {
+export async function openStorage(location: string, options: StorageOptions = {}): Promise<Storage> {
   const { scheme, place } = parseLocation(location)
-  const backend = backends.get(scheme)!
+  const backend = await backends.get(scheme)!()
   if (backend.open === undefined) {
     throw new HoldfastError('HF_UNSUPPORTED', `${scheme}: (${backend.title}) is not supported by this version`, {
       hint: 'A path, or local: and a path, names a repository in a folder of this machine.',
@@ -62,7 +56,7 @@ export function openStorage(location: string, options: StorageOptions = {}): Sto
   const { environment = {}, settings = {}, network = defaultNetwork, clock = systemClock } = options
   const onNotice = options.onNotice ?? (() => undefined)
   requireUnderstood(scheme, backend, settings)
-  const extended = extendedOptionsOf(scheme, options.extended ?? [])
+  const extended = await extendedOptionsOf(scheme, options.extended ?? [])
   const request = { place, options: extended, environment, settings, network, clock, onNotice }
   return withLayers(backend.open(request), options)
 }
@@ -107,17 +101,18 @@ const isPath = (location: string): boolean => /^\.{0,2}\//.test(location)
  * The values of the options of `scheme`. Options of another supported backend are let through, because a command with two repositories gets
  * one set of options for both; all others would do nothing and are refused by name.
  */
-function extendedOptionsOf(scheme: string, extended: readonly string[]): ReadonlyMap<string, string> {
+async function extendedOptionsOf(scheme: string, extended: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const values = new Map<string, string>()
   for (const option of extended) {
     const [key = '', ...rest] = option.split('=')
     const [namespace = '', ...name] = key.trim().toLowerCase().split('.')
-    if (!backends.get(namespace)?.options.includes(name.join('.'))) {
+    const backend = await backends.get(namespace)?.()
+    if (!backend?.options.includes(name.join('.'))) {
       throw new HoldfastError(
         'HF_UNSUPPORTED',
         `the extended option ${JSON.stringify(key)} is not supported by this version`,
         {
-          hint: `Supported: ${supportedOptions().join(', ')}.`,
+          hint: `Supported: ${(await supportedOptions()).join(', ')}.`,
         },
       )
     }
@@ -126,8 +121,11 @@ function extendedOptionsOf(scheme: string, extended: readonly string[]): Readonl
   return values
 }
 
-const supportedOptions = (): string[] =>
-  [...backends].flatMap(([scheme, backend]) => backend.options.map((option) => `${scheme}.${option}`))
+async function supportedOptions(): Promise<readonly string[]> {
+  const names: string[] = []
+  for (const [scheme, load] of backends) for (const option of (await load()).options) names.push(`${scheme}.${option}`)
+  return names
+}
 
 /** Settings that would do nothing are refused: whoever asks for a lock must not believe that there is one. */
 function requireUnderstood(scheme: string, backend: Backend, settings: StoreSettings): void {

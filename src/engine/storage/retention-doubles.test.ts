@@ -30,7 +30,7 @@ describe.each(Object.entries(doubles))('a double of %s', (_, start) => {
     async (mode) => {
       const { double, location, environment } = await start()
       await using _ = double
-      const storage = openStorage(location, { environment, settings: { lock: { mode, forMs: 35 * DAY_MS } } })
+      const storage = await openStorage(location, { environment, settings: { lock: { mode, forMs: 35 * DAY_MS } } })
       const { retention } = storage.features
       const pack = newFile('data', 100)
       const lock = newFile('lock', 100)
@@ -55,7 +55,10 @@ describe.each(Object.entries(doubles))('a double of %s', (_, start) => {
   test('retention is extended and never shortened; a legal hold is put on and taken off', async () => {
     const { double, location, environment } = await start()
     await using _ = double
-    const storage = openStorage(location, { environment, settings: { lock: { mode: 'compliance', forMs: DAY_MS } } })
+    const storage = await openStorage(location, {
+      environment,
+      settings: { lock: { mode: 'compliance', forMs: DAY_MS } },
+    })
     const { retention } = storage.features
     const { file, content } = newFile('snapshot', 100)
     await storage.put(file, content)
@@ -74,7 +77,7 @@ describe.each(Object.entries(doubles))('a double of %s', (_, start) => {
   test('a plain delete hides a file, and undelete takes it back; delete removes all versions', async () => {
     const { double, location, environment } = await start()
     await using _ = double
-    const storage = openStorage(location, { environment })
+    const storage = await openStorage(location, { environment })
     const { versions, classes } = storage.features
     const { file, content } = newFile('index', 100)
     await storage.put(file, content)

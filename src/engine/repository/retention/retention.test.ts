@@ -36,7 +36,7 @@ describe.skipIf(lacks('minio'))('in a bucket of MinIO with Object Lock', () => {
     settings: { lock: { mode: 'governance', forMs } },
   })
   async function newLocked(bucket: string, forMs: number, cacheDirectory?: string): Promise<Repository> {
-    const storage = openStorage(`s3:${server.url}/${bucket}`, storageOptions(forMs))
+    const storage = await openStorage(`s3:${server.url}/${bucket}`, storageOptions(forMs))
     await initRepository(storage, { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
     return reopen(bucket, forMs, { cacheDirectory })
   }
@@ -45,7 +45,10 @@ describe.skipIf(lacks('minio'))('in a bucket of MinIO with Object Lock', () => {
     forMs: number,
     { cacheDirectory, clock }: { cacheDirectory?: string | undefined; clock?: Clock } = {},
   ): Promise<Repository> {
-    const storage = openStorage(`s3:${server.url}/${bucket}`, { ...storageOptions(forMs), ...(clock ? { clock } : {}) })
+    const storage = await openStorage(`s3:${server.url}/${bucket}`, {
+      ...storageOptions(forMs),
+      ...(clock ? { clock } : {}),
+    })
     const repository = await openRepository(
       storage,
       { password: PASSWORD },

@@ -24,12 +24,12 @@ describe.skipIf(lacks('azurite'))('what goes wrong with Azure', () => {
   const connect = (key: string, port: number): Record<string, string> => ({
     AZURE_STORAGE_CONNECTION_STRING: `AccountName=${server.account};AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/${server.account}`,
   })
-  const open = (environment: Record<string, string>, container = 'backups'): Storage =>
+  const open = (environment: Record<string, string>, container = 'backups'): Promise<Storage> =>
     openStorage(`azure:${container}:/shop`, { environment })
   beforeAll(async () => {
     server = await startAzurite()
     proxy = await startFaultProxy({ port: server.port })
-    await open(server.environment).create()
+    await (await open(server.environment)).create()
   }, 60_000)
   afterAll(async () => {
     await proxy?.stop()
@@ -39,7 +39,7 @@ describe.skipIf(lacks('azurite'))('what goes wrong with Azure', () => {
 
   /** A permanent error comes after one request, is told by name, and tells no secret. */
   const failing = async (environment: Record<string, string>, container?: string): Promise<HoldfastError> => {
-    const error = await errorFrom(() => open(environment, container).get(config))
+    const error = await errorFrom(async () => (await open(environment, container)).get(config))
     const told = JSON.stringify([error.message, error.hint, error.context, String(error.cause)])
     for (const secret of Object.values(environment).flatMap(
       (text) => /(?:AccountKey=|sig=)([^;&]+)/.exec(text)?.[1] ?? [],
@@ -60,7 +60,7 @@ describe.skipIf(lacks('azurite'))('what goes wrong with Azure', () => {
     const missing = await failing(server.environment, 'nothing-here')
     expect(missing).toMatchObject({ code: 'HF_STORAGE_NOT_FOUND', hint: expect.stringContaining('"nothing-here"') })
     const { file, content } = newFile('data', 10)
-    const refused = await errorFrom(() => open(server.environment, 'nothing-here').put(file, content))
+    const refused = await errorFrom(async () => (await open(server.environment, 'nothing-here')).put(file, content))
     expect(refused).toMatchObject({ code: 'HF_REPO_NOT_FOUND', retry: 'after-fix' })
   })
 
@@ -74,7 +74,7 @@ describe.skipIf(lacks('azurite'))('what goes wrong with Azure', () => {
 
   test('a shared access signature works until it expires, which is told', async () => {
     const { file, content } = newFile('data', 1000)
-    const storage = open(sasUntil(new Date('2100-01-01'), 'rwdlc'))
+    const storage = await open(sasUntil(new Date('2100-01-01'), 'rwdlc'))
     await storage.create()
     await storage.put(file, content)
     expect(Buffer.from(await storage.get(file))).toEqual(Buffer.from(content))
@@ -86,13 +86,13 @@ describe.skipIf(lacks('azurite'))('what goes wrong with Azure', () => {
 
   test('a permission that is missing is named', async () => {
     const { file, content } = newFile('data', 1000)
-    const error = await errorFrom(() => open(sasUntil(new Date('2100-01-01'), 'rl')).put(file, content))
+    const error = await errorFrom(async () => (await open(sasUntil(new Date('2100-01-01'), 'rl'))).put(file, content))
     expect(error).toMatchObject({ code: 'HF_STORAGE_DENIED', retry: 'after-fix' })
     expect(`${error.message} ${error.hint}`).toContain('"c" and "w" of a SAS')
   })
 
   test('a file in the archive tier is told from one that is missing, and can be asked for', async () => {
-    const storage = openStorage('azure:backups:/archive', {
+    const storage = await openStorage('azure:backups:/archive', {
       environment: server.environment,
       settings: { storageClass: 'archive' },
     })

@@ -61,13 +61,13 @@ describe.skipIf(lacks('azurite'))('an identity of the machine', () => {
       }
       const open = (caFiles: readonly string[]) =>
         openStorage('azure:backups:/', { environment, network: { ...defaultNetwork, caFiles } })
-      const storage = open([tls.cert])
+      const storage = await open([tls.cert])
       await storage.create()
       const { file, content } = newFile('data', 1000)
       await storage.put(file, content)
       expect(Buffer.from(await storage.get(file))).toEqual(Buffer.from(content))
       expect(asked[0]).toBe('header')
-      const error = await errorFrom(() => open([]).get(file))
+      const error = await errorFrom(async () => (await open([])).get(file))
       expect(error).toMatchObject({ code: 'HF_STORAGE_UNREACHABLE', retry: 'after-fix' })
       expect(error.message).toContain('certificate')
     } finally {

@@ -66,7 +66,7 @@ describe.skipIf(lacks('fake-gcs-server'))('what goes wrong with Google Cloud Sto
   })
 
   test('classes are written for packs alone, and listed', async () => {
-    const storage = openStorage('gs:backups:/classes', {
+    const storage = await openStorage('gs:backups:/classes', {
       environment: server.environment,
       settings: { storageClass: 'nearline' },
     })

@@ -84,7 +84,7 @@ describe.skipIf(lacks('rclone'))('rclone', () => {
 
   test('is started anew when it was ended', async () => {
     const place = 'away:killed'
-    const retried = openStorage(`rclone:${place}`, {
+    const retried = await openStorage(`rclone:${place}`, {
       environment,
       clock: { now: systemClock.now, sleep: (ms, signal) => systemClock.sleep(ms / 20, signal) },
       extended: ['rclone.timeout=10m'],

@@ -170,7 +170,7 @@ describe.skipIf(lacks('rclone'))('a bad link to a REST server', () => {
   })
 
   test('uploads that are cut or whose answer is lost are repeated, and stored once', async () => {
-    const storage = openStorage(`rest:${proxy.url}`, { clock: quick })
+    const storage = await openStorage(`rest:${proxy.url}`, { clock: quick })
     for (const effect of [{ type: 'cut-upload', bytes: 300_000 }, { type: 'lose-answer' }] as const) {
       const { file, content } = newFile('data', 1 << 20)
       proxy.setFaults(of('POST', effect))
@@ -181,7 +181,7 @@ describe.skipIf(lacks('rclone'))('a bad link to a REST server', () => {
   })
 
   test('a server that is started anew is waited for', async () => {
-    const storage = openStorage(`rest:${server.url}`, { clock: quick })
+    const storage = await openStorage(`rest:${server.url}`, { clock: quick })
     const { file, content } = newFile('snapshot', 1000)
     await storage.put(file, content)
     await server.kill()

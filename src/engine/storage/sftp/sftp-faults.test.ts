@@ -32,7 +32,7 @@ describe.skipIf(lacks('sshd'))('SFTP in bad times', () => {
     readdirSync(join(server.data, 'x'), { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('-tmp-'))
 
   test('a server that dies in an upload and comes back is waited for, and what it left is removed in time', async () => {
-    const storage = openStorage(`${server.url('x')}`, { clock: quick, environment: server.environment })
+    const storage = await openStorage(`${server.url('x')}`, { clock: quick, environment: server.environment })
     const { file, content } = newFile('data', 24 << 20)
     const stored = storage.put(file, content)
     while (temporaryFiles().length === 0) await systemClock.sleep(5)
@@ -59,7 +59,7 @@ describe.skipIf(lacks('sshd'))('SFTP in bad times', () => {
   })
 
   test('a connection that breaks in a download is made anew', async () => {
-    const storage = openStorage(server.url('x'), { clock: quick, environment: server.environment })
+    const storage = await openStorage(server.url('x'), { clock: quick, environment: server.environment })
     const { file, content } = newFile('data', 16 << 20)
     await storage.put(file, content)
     const read = storage.get(file)
@@ -74,7 +74,7 @@ describe.skipIf(lacks('sshd'))('SFTP in bad times', () => {
     const script = `
       const { openStorage } = await import(${JSON.stringify(new URL('../locations.ts', import.meta.url).href)})
       const { newFile } = await import(${JSON.stringify(new URL('../contract-support.ts', import.meta.url).href)})
-      const storage = openStorage(${JSON.stringify(server.url('x'))}, { environment: process.env })
+      const storage = await openStorage(${JSON.stringify(server.url('x'))}, { environment: process.env })
       for (;;) { const { file, content } = newFile('data', 12 << 20); await storage.put(file, content); console.log(file.name) }`
     for (const killAfterMs of [0, 60, 150]) {
       const env = { ...process.env, ...server.environment }

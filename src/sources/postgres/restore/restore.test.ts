@@ -275,7 +275,7 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
     await expect(planClusterRestore('shop', into)).rejects.toMatchObject({
       code: 'HF_TARGET_INVALID',
       message: expect.not.stringContaining('secret'),
-      hint: expect.stringContaining('pg_dump'),
+      hint: expect.stringContaining('--include DATABASE'),
     })
     const part = restoreJob(repository, snapshot, folder, { include: ['postgres.public.account'] })
     await expect(planClusterRestore('shop', part)).rejects.toMatchObject({ code: 'HF_USAGE' })
