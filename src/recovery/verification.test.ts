@@ -13,7 +13,8 @@ import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
 import { loadSnapshots } from '../engine/repository/snapshots.ts'
 import { storeJson } from '../sources/json-file.ts'
 import type { ProofLevel } from '../sources/proof.ts'
-import { orphanedVerifications, proofsOf, saveVerification, type Verification } from './verification.ts'
+import { orphanedVerifications, proofsOf } from './verification.ts'
+import { saveVerification, type Verification } from './verification-record.ts'
 
 async function snapshotOf(repository: Repository, content: object): Promise<StoredSnapshot> {
   const { snapshot } = await backupEntries(repository, {

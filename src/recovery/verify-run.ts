@@ -9,7 +9,7 @@ import type { Progress } from '../lib/progress.ts'
 import type { ProofCheck, ProofLevel } from '../sources/proof.ts'
 import type { Source } from '../sources/source.ts'
 import { proveSnapshot } from './prove.ts'
-import { saveVerification, type Verification } from './verification.ts'
+import { saveVerification, type Verification } from './verification-record.ts'
 
 /** A snapshot that is to be verified. */
 export interface VerifyItem {
