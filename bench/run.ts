@@ -1,11 +1,11 @@
 /** `npm run bench -- OPTIONS`: Holdfast against restic on the same tree, in turn; see `--help`. */
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../src/lib/clock.ts'
 import { type BenchTree, type CaseName, cases, runOnFolder } from './compare/cases.ts'
 import { measureFloors } from './compare/floors.ts'
 import { describeMachine } from './compare/machine.ts'
+import { publish } from './compare/publish.ts'
 import { type BenchResult, toMarkdown } from './compare/report.ts'
 import { settle } from './compare/settle.ts'
 import { profileFirstBackup } from './compare/stages.ts'
@@ -110,14 +110,6 @@ async function main(): Promise<void> {
 }
 
 function report(result: BenchResult): void {
-  const text = toMarkdown(result)
-  console.log(text)
-  if (values.save !== undefined) {
-    const path = join(here, 'results', `${result.date.slice(0, 10)}-${values.save}`)
-    mkdirSync(join(here, 'results'), { recursive: true })
-    writeFileSync(`${path}.json`, `${JSON.stringify(result, null, 1)}\n`)
-    writeFileSync(`${path}.md`, text)
-    console.log(`Saved as ${path}.json and .md`)
-  }
+  publish(result, toMarkdown(result), values.save)
   if (result.objections.length > 0) process.exitCode = 1
 }

@@ -1,5 +1,5 @@
 /** `npm run bench:mongodb -- OPTIONS`: Holdfast against the driver alone, and against MongoDB's tools; see `--help`. */
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { MongoClient } from 'mongodb'
@@ -7,6 +7,7 @@ import { systemClock } from '../../src/lib/clock.ts'
 import { startFerret } from '../../test/support/servers/mongo/ferret.ts'
 import { canMakeFerret, hasFerret, makeFerret } from '../../test/support/servers/mongo/ferret-programs.ts'
 import { describeMachine } from '../compare/machine.ts'
+import { publish } from '../compare/publish.ts'
 import { compare } from './compare.ts'
 import { collections, writeDocuments } from './documents.ts'
 import { toMarkdown } from './report.ts'
@@ -79,15 +80,7 @@ async function main(): Promise<void> {
       runs,
       tenfold,
     }
-    const text = toMarkdown(result)
-    console.log(text)
-    if (values.save === undefined) return
-    const folder = join(import.meta.dirname, '../results')
-    mkdirSync(folder, { recursive: true })
-    const path = join(folder, `${result.date.slice(0, 10)}-${values.save}`)
-    writeFileSync(`${path}.json`, `${JSON.stringify(result, null, 1)}\n`)
-    writeFileSync(`${path}.md`, text)
-    console.log(`Saved as ${path}.json and .md`)
+    publish(result, toMarkdown(result), values.save)
   } finally {
     rmSync(work, { recursive: true, force: true })
   }

@@ -1,12 +1,12 @@
 /** `npm run bench:logical -- OPTIONS`: logical dumps of PostgreSQL beside COPY alone; see `--help`. */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../src/lib/clock.ts'
 import { completePrograms } from '../../test/support/servers/postgres-programs.ts'
 import { canFetchCompletePrograms, fetchCompletePrograms } from '../../test/support/servers/postgres-tools.ts'
 import { describeMachine } from '../compare/machine.ts'
+import { publish } from '../compare/publish.ts'
 import { BenchCluster } from './cluster.ts'
 import { measureFingerprints, measureLogical } from './logical-cases.ts'
 import { toMarkdown } from './logical-report.ts'
@@ -71,13 +71,5 @@ async function main(): Promise<void> {
     fingerprints,
     runs,
   }
-  const text = toMarkdown(result)
-  console.log(text)
-  if (values.save === undefined) return
-  const folder = join(import.meta.dirname, '../results')
-  mkdirSync(folder, { recursive: true })
-  const path = join(folder, `${result.date.slice(0, 10)}-${values.save}`)
-  writeFileSync(`${path}.json`, `${JSON.stringify(result, null, 1)}\n`)
-  writeFileSync(`${path}.md`, text)
-  console.log(`Saved as ${path}.json and .md`)
+  publish(result, toMarkdown(result), values.save)
 }

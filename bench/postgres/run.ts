@@ -1,9 +1,8 @@
 /** `npm run bench:postgres -- OPTIONS`: Holdfast against pgBackRest on the same cluster, in turn; see `--help`. */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../src/lib/clock.ts'
 import { describeMachine } from '../compare/machine.ts'
+import { publish } from '../compare/publish.ts'
 import { BenchCluster } from './cluster.ts'
 import { compare } from './compare.ts'
 import { toMarkdown } from './report.ts'
@@ -57,13 +56,5 @@ async function main(program: string): Promise<void> {
     updates: Number(values.updates),
     runs,
   }
-  const text = toMarkdown(result)
-  console.log(text)
-  if (values.save === undefined) return
-  const folder = join(import.meta.dirname, '../results')
-  mkdirSync(folder, { recursive: true })
-  const path = join(folder, `${result.date.slice(0, 10)}-${values.save}`)
-  writeFileSync(`${path}.json`, `${JSON.stringify(result, null, 1)}\n`)
-  writeFileSync(`${path}.md`, text)
-  console.log(`Saved as ${path}.json and .md`)
+  publish(result, toMarkdown(result), values.save)
 }

@@ -1,10 +1,11 @@
 /** `npm run bench:redis -- OPTIONS`: backup, restore and proof of a Redis server, and what the server can give; see `--help`. */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../src/lib/clock.ts'
 import { describeMachine } from '../compare/machine.ts'
+import { publish } from '../compare/publish.ts'
 import { runCases } from './cases.ts'
 import { toMarkdown } from './report.ts'
 import { BenchServer } from './server.ts'
@@ -50,13 +51,5 @@ async function main(): Promise<void> {
     items,
     runs,
   }
-  const text = toMarkdown(result)
-  console.log(text)
-  if (values.save === undefined) return
-  const folder = join(import.meta.dirname, '../results')
-  mkdirSync(folder, { recursive: true })
-  const path = join(folder, `${result.date.slice(0, 10)}-${values.save}`)
-  writeFileSync(`${path}.json`, `${JSON.stringify(result, null, 1)}\n`)
-  writeFileSync(`${path}.md`, text)
-  console.log(`Saved as ${path}.json and .md`)
+  publish(result, toMarkdown(result), values.save)
 }

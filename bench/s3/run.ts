@@ -1,5 +1,5 @@
 /** `npm run bench:s3 -- OPTIONS`: Holdfast and restic on a MinIO of this machine, near and far, and Holdfast on the local disk; see `--help`. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../src/lib/clock.ts'
@@ -9,6 +9,7 @@ import { canMakeMinio, hasMinio, makeMinio } from '../../test/support/servers/mi
 import { findDifference } from '../compare/equal.ts'
 import { describeMachine } from '../compare/machine.ts'
 import { measure } from '../compare/measure.ts'
+import { publish } from '../compare/publish.ts'
 import { readIntoMemory } from '../compare/warm.ts'
 import { ensureTree } from '../tree/keep.ts'
 import { planTree } from '../tree/plan.ts'
@@ -84,12 +85,7 @@ async function main(): Promise<void> {
     treeBytes: plan.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     runs,
   }
-  const text = toMarkdown(result)
-  process.stdout.write(text)
-  if (values.save === undefined) return
-  const path = join(import.meta.dirname, '../results', `${result.date.slice(0, 10)}-${values.save}`)
-  writeFileSync(`${path}.json`, `${JSON.stringify(result, undefined, 2)}\n`)
-  writeFileSync(`${path}.md`, text)
+  publish(result, toMarkdown(result), values.save)
 }
 
 /** A backup of the tree into a new repository and a restore of it; the restored tree is compared with the original. */
