@@ -6,8 +6,9 @@ import { acquireLock } from '../engine/repository/lock.ts'
 import { repositoryLockFiles } from '../engine/repository/lock-files.ts'
 import { Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
 import { WriteGate, withCache, withDryRun, withWriteGate } from '../engine/storage/index.ts'
-import { openStorage } from '../engine/storage/locations.ts'
+import { displayLocation, openStorage } from '../engine/storage/locations.ts'
 import type { Storage } from '../engine/storage/storage.ts'
+import { HoldfastError, isHoldfastError } from '../lib/errors.ts'
 import { shortId } from '../lib/id.ts'
 import type { Progress } from '../lib/progress.ts'
 import {
@@ -170,13 +171,27 @@ async function openNamedRepository(
   const storage = options.dryRun ? withDryRun(remote) : withWriteGate(remote, gate)
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
   const settings = { ...repositoryOptions(context), cacheDirectory }
-  const repository = await openByAccess(context, access, storage, settings)
+  const repository = await openByAccess(context, access, storage, settings).catch(async (error: unknown) => {
+    await storage.close()
+    throw namingRepository(error, access)
+  })
   const level = repository.config.version > 1 ? `, compression level ${global.compression}` : ''
   output.remark(`repository ${shortId(repository.config.id)} opened (version ${repository.config.version}${level})`)
   if (cacheDirectory !== undefined && global.cleanupCache) await cleanUpCaches(context, cacheDirectory)
   if (cacheDirectory === undefined || storage.properties.directory) return repository
   const cached = withCache(storage, { cacheDirectory, repositoryId: repository.config.id, clock: context.clock })
   return new Repository(cached, repository.config, repository.masterKey, repository.keyId, settings)
+}
+
+/** A command may open several repositories of the configuration: whose password is wrong has to be said. */
+function namingRepository(error: unknown, { what, location }: ResolvedAccess): unknown {
+  if (!isHoldfastError(error, 'HF_KEY_WRONG_PASSWORD') || !what.startsWith('repository ')) return error
+  const { code, message, hint, context } = error
+  return new HoldfastError(code, `${message}, for ${what} at ${displayLocation(location)}`, {
+    ...(hint === undefined ? {} : { hint }),
+    context,
+    cause: error,
+  })
 }
 
 /** Before the first byte is written there. @throws HoldfastError HF_LOCATION_FORBIDDEN */

@@ -48,6 +48,9 @@ const lines: readonly Line[] = [
   { need: 'append', args: 'backup {folder}/password' },
   { need: 'append', args: 'rewrite --new-host x {snapshot}' },
   { need: 'append', args: 'key add --new-insecure-no-password' },
+  { need: 'append', args: 'key export --shares 2 --needed 2 --output {folder}' },
+  { need: 'none', args: 'key doctor' },
+  { need: 'none', args: 'key import {folder}/password', exitCode: 1 },
   { need: 'none', args: 'backup --dry-run {folder}/password' },
   { need: 'none', args: 'rewrite --dry-run --forget --new-host x' },
   { need: 'none', args: 'repair snapshots --dry-run' },
@@ -70,6 +73,7 @@ const lines: readonly Line[] = [
   { need: 'exclusive', args: 'migrate' },
   { need: 'exclusive', args: 'key remove 00000000', exitCode: 1 },
   { need: 'exclusive', args: 'key passwd --new-password-file {folder}/password' },
+  { need: 'exclusive', args: 'key rotate --new-password-file {folder}/password' },
   { need: 'exclusive', args: 'forget --keep-last 1' },
   { need: 'exclusive', args: 'prune' },
 ]
