@@ -31,6 +31,8 @@ export const bars: Readonly<Record<string, { readonly must: number; readonly aim
   'large-first': { must: 1.8, aim: 2.5 },
   'large-restore': { must: 1.5, aim: 2.5 },
   prune: { must: 1.5, aim: 3 },
+  copy: { must: 1.5, aim: 2 },
+  'copy-unchanged': { must: 1, aim: 2 },
 }
 const MOST_STORED = 1.03
 const MOST_PEAK_BYTES = 400e6

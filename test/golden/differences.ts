@@ -218,7 +218,7 @@ export const differences: Differences = {
       see: 'Unknown words',
       exitCode: 1,
       stdout: [],
-      stderr: ['unknown command "key frobnicate"', 'key can be followed by add, list, passwd, remove'],
+      stderr: ['unknown command "key frobnicate"', 'key can be followed by add, doctor, export, import, list, passwd, remove, rotate'],
     },
   },
   copy: {
