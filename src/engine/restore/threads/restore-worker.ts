@@ -3,7 +3,6 @@ import { HoldfastError } from '../../../lib/errors.ts'
 import { plainError } from '../../../lib/worker-pool.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { useSha256 } from '../../kernels/sha256.ts'
-import { beginWriteBack } from '../../posix/advice.ts'
 import { openDirectoryAt } from '../../posix/at.ts'
 import { fstat } from '../../posix/attributes.ts'
 import { readPackInto } from '../../storage/local/pack-files.ts'
@@ -90,8 +89,8 @@ export class RestoreWorker {
   }
 
   #writeContent(task: ContentTask): RestoreResult {
-    const { placements, willSync } = this.#plan!
-    const writing = new ContentWriting(this.#writer!, placements, task, willSync)
+    const { placements } = this.#plan!
+    const writing = new ContentWriting(this.#writer!, placements, task)
     try {
       this.#reader!.read(placements, this.#rows!, task.from, task.to, this.#pieceReader(task), writing)
     } finally {
@@ -123,7 +122,6 @@ export class RestoreWorker {
 class ContentWriting {
   readonly #writer: EntryWriter
   readonly #placements: Placements
-  readonly #willSync: boolean
   readonly #shared = new Map<number, OpenFile>()
   /** Open files of several blobs that this task alone writes. */
   readonly #long = new Map<number, CreatedFile>()
@@ -139,9 +137,8 @@ class ContentWriting {
   readonly #unopened = new Set<number>()
   #writtenBytes = 0
 
-  constructor(writer: EntryWriter, placements: Placements, task: ContentTask, willSync: boolean) {
+  constructor(writer: EntryWriter, placements: Placements, task: ContentTask) {
     this.#writer = writer
-    this.#willSync = willSync
     this.#placements = placements
     for (let i = 0; i < task.shared.length; i += 2) {
       const entry = task.shared[i]!
@@ -186,7 +183,6 @@ class ContentWriting {
   }
 
   result(): RestoreResult {
-    if (this.#willSync) for (const { fd } of this.#shared.values()) beginWriteBack(fd)
     return {
       kind: 'content',
       finished: Uint32Array.from(this.#finished),
@@ -218,7 +214,8 @@ class ContentWriting {
       closeSync(file.fd)
       throw error
     }
-    this.#finish(file)
+    this.#writer.finishFile(file)
+    this.#finished.push(file.entry)
   }
 
   /** One place of a long file is dealt with; after the last one the file is left. */
@@ -234,13 +231,8 @@ class ContentWriting {
       closeSync(file.fd)
       return
     }
-    this.#finish(file)
-  }
-
-  #finish(file: CreatedFile): void {
-    if (this.#willSync) beginWriteBack(file.fd)
     this.#writer.finishFile(file)
-    this.#finished.push(file.entry)
+    this.#finished.push(entry)
   }
 
   #fail(entry: number, error: unknown): void {
