@@ -165,10 +165,14 @@ export class PackWriter {
     return { id, type: this.#options.type, bytes, rows }
   }
 
-  /** Hands over what is not yet a pack; the writer is empty afterwards. `bytes` is valid until the writer's next call. */
+  /**
+   * Hands over what is not yet a pack, with the memory it lies in; the writer is empty afterwards. Another thread reads it while this one may be
+   * given more to do: after an interruption parts of large files are still under way.
+   */
   takePartial(): PartialPack {
     const partial = { bytes: this.#memory.subarray(0, this.#used), rows: this.#rows.take() }
     this.#reset()
+    this.#memory = this.newMemory()
     return partial
   }
 
