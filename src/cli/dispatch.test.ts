@@ -146,9 +146,9 @@ describe('running it', () => {
     expect((await play(['source', '--help'], {}, registry)).stdout).toContain('  test  Does test\n')
   })
 
-  test('the overview lists commands, first words and nouns', async () => {
+  test('the overview lists what holdfast.yaml names, commands and first words', async () => {
     const { stdout } = await play([], {}, registry)
-    for (const line of ['  backup  Does backup', '  key     Keys', '  source  Sources']) expect(stdout).toContain(line)
+    for (const line of ['  backup  Does backup', '  key     Keys', '  source:test  Does test']) expect(stdout).toContain(line)
     expect(stdout).not.toContain('key add')
   })
 })

@@ -16,10 +16,14 @@ const WIDTH = 100
 export async function renderOverview(registry: Registry): Promise<string> {
   const described = await Promise.all(registry.commands.map((entry) => entry.describe()))
   const lines = [
-    'Holdfast backs up files into an encrypted, deduplicated repository in restic’s format, and brings them back.',
+    ...wrap(
+      'Holdfast backs up PostgreSQL, MongoDB, Redis and files into an encrypted, deduplicated repository in restic’s format, brings them back, and proves that it can.',
+    ),
     '',
     'Usage: holdfast COMMAND [options] [arguments]',
   ]
+  const verbs = await Promise.all(registry.nouns.flatMap((noun) => verbRows(noun)))
+  if (verbs.length > 0) lines.push('', 'What holdfast.yaml names:', ...columns(verbs))
   for (const [group, title] of Object.entries(groupTitles)) {
     const rows = [
       ...described
@@ -31,8 +35,6 @@ export async function renderOverview(registry: Registry): Promise<string> {
     ]
     if (rows.length > 0) lines.push('', `${title}:`, ...columns(rows.sort(byFirst)))
   }
-  if (registry.nouns.length > 0)
-    lines.push('', 'What is configured:', ...columns(registry.nouns.map(({ name, summary }) => [name, summary])))
   lines.push('', 'Options of every command:', ...optionLines(globalOptions.options))
   lines.push('', '"holdfast COMMAND --help" explains a command.', '')
   return lines.join('\n')
@@ -114,6 +116,10 @@ function argumentWord(argument: Argument): string {
   const word = `${argument.name.toUpperCase()}${argument.repeatable === true ? '...' : ''}`
   return argument.required === true ? word : `[${word}]`
 }
+
+/** `backup:run` and what it does, for each verb of a noun. */
+const verbRows = ({ name, verbs }: Noun): Promise<string[]>[] =>
+  verbs.map(async (verb) => [`${name}:${verb.name}`, (await verb.describe()).summary])
 
 function folderGroup(folder: string, described: readonly AnyDescription[]): CommandGroup | undefined {
   return described.find(({ name }) => name.startsWith(`${folder} `))?.group
