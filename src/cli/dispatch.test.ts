@@ -148,7 +148,8 @@ describe('running it', () => {
 
   test('the overview lists what holdfast.yaml names, commands and first words', async () => {
     const { stdout } = await play([], {}, registry)
-    for (const line of ['  backup  Does backup', '  key     Keys', '  source:test  Does test']) expect(stdout).toContain(line)
+    for (const line of ['  backup  Does backup', '  key     Keys', '  source:test    Does test'])
+      expect(stdout).toContain(line)
     expect(stdout).not.toContain('key add')
   })
 })
