@@ -119,6 +119,8 @@ async function cutByContent(
           scanned = end
           break
         }
+        // Behind small blobs the largest one does not fit any more.
+        if (cut - start > BATCH_BYTES) await send()
         cuts.push(cut)
         from = scanned = cut
         if (from - start >= SENT_BYTES || minBytes >= SENT_BYTES / 2) await send()
@@ -126,6 +128,7 @@ async function cutByContent(
     }
   }
   if (end > from) {
+    if (end - start > BATCH_BYTES) await send()
     cuts.push(end)
     from = end
   }

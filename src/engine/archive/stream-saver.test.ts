@@ -54,6 +54,36 @@ test.each<CutRule>([
   expect(memories.size).toBeLessThanOrEqual(8)
 })
 
+test.each([0, 5])('a blob of the largest size fits behind small ones, %i MiB before the end', async (behind) => {
+  // Bytes that are all the same are never cut, unless they are zeros.
+  const parts = [noise(7, 3 * MIB), new Uint8Array(8 * MIB - 1000).fill(1), noise(8, behind * MIB)]
+  const bytes = Buffer.concat(parts)
+  const sent: Buffer[] = []
+  const saver = new StreamSaver(
+    {
+      ...cutsOnly,
+      saveCut: async (batch, ends) => {
+        sent.push(Buffer.from(batch))
+        const count = ends.length
+        return {
+          ids: new Uint8Array(32 * count),
+          newBlobs: count,
+          newBytes: batch.length,
+          storedBytes: count,
+          stored: new Uint32Array(count).fill(1),
+        }
+      },
+    },
+    POLYNOMIAL,
+  )
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < bytes.length; at += 100_000) yield bytes.subarray(at, at + 100_000)
+  }
+  const { saved } = await saver.save(pieces(), { kind: 'content' })
+  expect((await saved).size).toBe(bytes.length)
+  expect(Buffer.concat(sent).equals(bytes)).toBe(true)
+})
+
 test('a stream is not read on once something could not be saved', async () => {
   let read = 0
   async function* endless(): AsyncGenerator<Uint8Array> {
