@@ -136,6 +136,11 @@ export class WorkerPool<Task, Result, Notice = never> {
     )
   }
 
+  /** Fails with `reason` what no thread has been given yet. */
+  dropWaiting(reason: unknown): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(reason)
+  }
+
   /** Ends all threads: each after the task it works on, or where that task asks `isPoolEnding`. What waits is not begun. */
   async close(): Promise<void> {
     this.#failure ??= new HoldfastError('HF_INTERRUPTED', 'the worker threads were stopped')

@@ -174,9 +174,10 @@ export class Archiver {
     await this.#pool?.finish()
   }
 
-  /** After a cancellation: stores what was read so far, so that the next run need not do it again. Never fails. */
-  async salvage(): Promise<void> {
+  /** After a cancellation, for `reason`: stores what was read so far, so that the next run need not do it again. Never fails. */
+  async salvage(reason: unknown): Promise<void> {
     if (this.#options.dryRun) return
+    this.#pool?.halt(reason)
     try {
       await this.#pool?.finish()
       await this.#writer.flush()

@@ -108,7 +108,7 @@ export async function runBackup(
     if (!dryRun) await extendRetention(repository, { tree, sinceMs, firstNewPack, signal })
     return { snapshot, tree, summary, errors }
   } catch (error) {
-    if (isNoFaultOfStorage(error)) await archiver.salvage()
+    if (isNoFaultOfStorage(error)) await archiver.salvage(error)
     throw error
   } finally {
     await archiver.close()

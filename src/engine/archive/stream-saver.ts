@@ -164,10 +164,12 @@ export class StreamSaver {
     this.#underWay++
     this.#begun++
     try {
-      return await work()
+      const result = await work()
+      // Not after a failure: a thread may still read it.
+      this.#free.push(batch)
+      return result
     } finally {
       this.#underWay--
-      this.#free.push(batch)
       this.#waiting.shift()?.()
       this.#sendSharedWhenIdle()
     }

@@ -88,6 +88,8 @@ export class SaverPool {
   #unansweredBytes = 0
   readonly #roomWaiters: (() => void)[] = []
   #storeFailure: { readonly error: unknown } | undefined
+  /** Why nothing more is begun. */
+  #halted: { readonly reason: unknown } | undefined
 
   constructor(
     repository: Repository,
@@ -124,8 +126,9 @@ export class SaverPool {
     return this.#options.threads
   }
 
-  /** Saves one file; `done` is called once, in any order among files. */
+  /** Saves one file; `done` is called once, in any order among files; never, when `halt` was called before it was read whole. */
   saveFile(task: FileTask, done: (saved: SavedFile) => void): void {
+    if (this.#halted) return
     this.#unanswered++
     this.#unansweredBytes += task.attributes.size
     if (this.#unanswered > FILES_FOR_MORE_THREADS || this.#unansweredBytes > BYTES_FOR_MORE_THREADS)
@@ -151,6 +154,7 @@ export class SaverPool {
    * shared memory and stay as they are until this resolves.
    */
   async saveCut(bytes: Uint8Array, ends: Uint32Array): Promise<SavedBlobs> {
+    this.#throwIfHalted()
     this.#prepare()
     const result = await this.#pool.run({ kind: 'cut', bytes, ends })
     if (result.kind !== 'cut') throw new TypeError('a saver answered another task')
@@ -161,6 +165,7 @@ export class SaverPool {
 
   /** Saves what becomes of stored blobs. The batch must stay as it is until this resolves. */
   async savePatched(patches: PatchBatch): Promise<SavedPatches> {
+    this.#throwIfHalted()
     this.#prepare()
     const result = await this.#pool.run({ kind: 'patch', patches })
     if (result.kind !== 'patch') throw new TypeError('a saver answered another task')
@@ -172,7 +177,7 @@ export class SaverPool {
   /** Sends files that wait for a full batch. */
   sendBatch(): void {
     const batch = this.#batch
-    if (batch.length === 0) return
+    if (batch.length === 0 || this.#halted) return
     this.#batch = []
     this.#batchBytes = 0
     if (this.#writer.claimed.data.grow()) this.#adopt()
@@ -181,9 +186,20 @@ export class SaverPool {
     }, this.#onFailure)
   }
 
-  /** Resolves when so little is waiting that the walk should go on. */
+  /** Resolves when so little is waiting that the walk should go on. @throws the reason when `halt` was called */
   async room(): Promise<void> {
-    if (!this.#hasRoom()) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve))
+    if (!this.#halted && !this.#hasRoom()) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve))
+    this.#throwIfHalted()
+  }
+
+  /**
+   * Begins nothing more: what the threads have been given is the last that `finish` hands over. Whatever a thread did behind that would be
+   * lost, but trees that refer to it would not be.
+   */
+  halt(reason: unknown): void {
+    this.#halted ??= { reason }
+    this.#pool.dropWaiting(reason)
+    for (const resume of this.#roomWaiters.splice(0)) resume()
   }
 
   /** Hands the unfinished packs of all threads to the writer, once every file is answered. */
@@ -201,6 +217,10 @@ export class SaverPool {
     await this.#pool.close()
     for (const large of this.#large.values()) closeSync(large.fd)
     this.#large.clear()
+  }
+
+  #throwIfHalted(): void {
+    if (this.#halted) throw this.#halted.reason
   }
 
   #prepare(): void {
@@ -296,12 +316,15 @@ export class SaverPool {
       for (const { content } of parts) addData(added, content)
       done({ ids, size, attributes, unstable, added })
     } catch (error) {
-      if (!isSystemError(error)) throw error
+      if (!isSystemError(error)) {
+        // Threads may still read it: it is closed when they have ended.
+        this.#large.set(job, large)
+        throw error
+      }
       await Promise.allSettled(large.parts)
       done({ error: systemFailure(error) })
-    } finally {
-      closeSync(large.fd)
     }
+    closeSync(large.fd)
   }
 
   #receive(notice: SaverNotice): void {
@@ -310,7 +333,7 @@ export class SaverPool {
         const large = this.#large.get(notice.job)
         if (!large) return
         if (notice.end) large.settle()
-        else this.#startPart(notice.job, large, notice.nextOffset)
+        else if (!this.#halted) this.#startPart(notice.job, large, notice.nextOffset)
         return
       }
       case 'stored':

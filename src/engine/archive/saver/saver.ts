@@ -146,7 +146,14 @@ export class Saver {
     const from = offset + holes
     // Read by whichever thread takes the next part, at the latest when this one compresses.
     willRead(fd, from + BUFFER_BYTES, BUFFER_BYTES)
-    const read = readFully(fd, this.#scanner.memory, 0, BUFFER_BYTES, from, dataRanges)
+    let read: number
+    try {
+      read = readFully(fd, this.#scanner.memory, 0, BUFFER_BYTES, from, dataRanges)
+    } catch (error) {
+      // The ids of the hole are nobody's: least of all those of the next file.
+      this.#takeContent()
+      throw error
+    }
     const end = read < BUFFER_BYTES
     const chunks: Chunk[] = []
     const used = this.#cut(0, read, end, noData(), chunks)
@@ -280,8 +287,14 @@ export class Saver {
     if (!this.#pack.isFull) return
     const pack = this.#pack.finish()
     if (this.#data.dryRun) return
-    const next = this.#store.store(pack, () => this.#pack.newMemory())
-    if (next) this.#pack.useMemory(next)
+    try {
+      const next = this.#store.store(pack, () => this.#pack.newMemory())
+      if (next) this.#pack.useMemory(next)
+    } catch (error) {
+      // It may still be on its way.
+      this.#pack.useMemory(this.#pack.newMemory())
+      throw error
+    }
   }
 
   #streamCompressor(): Zstd | undefined {

@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { lacks } from '../support/requirements.ts'
+import { noise } from '../support/storage-victims.ts'
+import {
+  expectResticContent,
+  newRepository,
+  PASSWORD,
+  reopen,
+  restic,
+  scratchFolder,
+} from '../support/test-repository.ts'
+
+const MIB = 1024 * 1024
+const FILES = 7
+const FILE_BYTES = 48 * MIB
+
+const program = join(import.meta.dirname, '../../bin/holdfast')
+
+/** Signals, and how many packs a run has stored by then. */
+const interruptions: readonly (readonly [NodeJS.Signals, number])[] = [
+  ['SIGINT', 1],
+  ['SIGTERM', 2],
+  ['SIGINT', 1],
+]
+
+const filesIn = (folder: string): number =>
+  readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => /^[0-9a-f]{64}$/.test(entry.name))
+    .length
+
+/** Each file is cut by all threads at the same time, which go on with it while what they have is being stored. */
+test.skipIf(lacks('restic'))(
+  'a backup of large files that is interrupted again and again stores nothing that it did not read',
+  { timeout: 240_000 },
+  async () => {
+    using scratch = scratchFolder()
+    const [data, path] = [scratch.join('data'), scratch.join('repository')]
+    mkdirSync(data)
+    for (let i = 0; i < FILES; i++) writeFileSync(join(data, `${i}`), noise(i + 1, FILE_BYTES))
+    await (await newRepository(path)).close()
+    const count = (kind: string): number => filesIn(join(path, kind))
+
+    /** Backs up, and sends `signal` once so many packs are stored. */
+    const backUp = async (signal?: NodeJS.Signals, packs = 0) => {
+      const before = count('data')
+      const child = spawn(program, ['-r', path, '--no-cache', 'backup', '--read-concurrency', '2', data], {
+        env: { ...process.env, HOLDFAST_PASSWORD: PASSWORD },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      let output = ''
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text))
+      const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+      while (signal && child.exitCode === null && count('data') - before < packs) await sleep(2)
+      if (signal) child.kill(signal)
+      return { status: await ended, output }
+    }
+
+    for (const [signal, packs] of interruptions) {
+      const indexes = count('index')
+      expect(await backUp(signal, packs)).toMatchObject({ status: 130 })
+      expect(count('snapshots')).toBe(0)
+      expect(count('locks')).toBe(0)
+      // What was read by then is stored and listed, and no more than that.
+      expect(count('index')).toBeGreaterThan(indexes)
+      expect((await reopen(path)).index.packCount).toBe(count('data'))
+    }
+    const { status, output } = await backUp()
+    expect(status, output).toBe(0)
+    expectResticContent(path)
+    const restored = restic(path, 'restore', 'latest', '--target', scratch.join('restored'))
+    expect(restored.status, restored.stderr).toBe(0)
+    for (let i = 0; i < FILES; i++)
+      expect(readFileSync(scratch.join('restored', data, `${i}`)).equals(noise(i + 1, FILE_BYTES))).toBe(true)
+  },
+)
