@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { azuriteScript } from './azurite-program.ts'
 import { freePort, serverFolder } from './server-folder.ts'
+import { startProcess } from './server-process.ts'
 
 export interface AzuriteOptions {
   /** Serve https with these files, and take tokens of identities; their signatures are not checked. */
@@ -24,7 +23,6 @@ export interface Azurite extends AsyncDisposable {
 }
 
 const ACCOUNT = 'holdfast'
-const START_MS = 60_000
 
 /** Azurite, Microsoft's own emulator of blob storage, on a free port of 127.0.0.1, with its data in a temporary folder. */
 export async function startAzurite({ tls }: AzuriteOptions = {}): Promise<Azurite> {
@@ -34,40 +32,13 @@ export async function startAzurite({ tls }: AzuriteOptions = {}): Promise<Azurit
   const args = ['--blobHost', '127.0.0.1', '--blobPort', String(port), '--location', folder]
   const flags = ['--disableTelemetry', '--silent', '--skipApiVersionCheck', '--disableProductStyleUrl']
   const secure = tls === undefined ? [] : ['--cert', tls.cert, '--key', tls.key, '--oauth', 'basic']
-  const child = spawn(process.execPath, [azuriteScript(), ...args, ...flags, ...secure], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const server = await startProcess({
+    program: process.execPath,
+    args: [azuriteScript(), ...args, ...flags, ...secure],
+    folder,
     env: { ...process.env, AZURITE_ACCOUNTS: `${ACCOUNT}:${key}` },
+    isReady: (said) => said.includes('successfully listen'),
   })
-  const kill = (): void => {
-    child.kill('SIGKILL')
-  }
-  process.once('exit', kill)
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve())
-    child.once('error', () => resolve())
-  })
-  const stop = async (): Promise<void> => {
-    process.off('exit', kill)
-    kill()
-    await exited
-    rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
-  }
-  let said = ''
-  const listening = new Promise<boolean>((resolve) => {
-    const listen = (chunk: Buffer): void => {
-      said += chunk
-      if (said.includes('successfully listen')) resolve(true)
-    }
-    child.stdout.on('data', listen)
-    child.stderr.on('data', listen)
-    void exited.then(() => resolve(false))
-    setTimeout(() => resolve(false), START_MS).unref()
-  })
-  if (!(await listening)) {
-    await stop()
-    throw new Error(`azurite did not start: ${said}`)
-  }
   const endpoint = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}/${ACCOUNT}`
   const connection = `DefaultEndpointsProtocol=${tls === undefined ? 'http' : 'https'};AccountName=${ACCOUNT};AccountKey=${key};BlobEndpoint=${endpoint}`
   return {
@@ -77,7 +48,7 @@ export async function startAzurite({ tls }: AzuriteOptions = {}): Promise<Azurit
     endpoint,
     environment: { AZURE_STORAGE_CONNECTION_STRING: connection },
     folder: join(folder, '__blobstorage__'),
-    stop,
-    [Symbol.asyncDispose]: stop,
+    stop: () => server.stop(),
+    [Symbol.asyncDispose]: () => server.stop(),
   }
 }

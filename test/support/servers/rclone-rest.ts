@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeCertificate } from './certificate.ts'
 import { restServerProgram } from './rest-program.ts'
 import { freePort, serverFolder } from './server-folder.ts'
+import { listens, startProcess } from './server-process.ts'
 
 export interface RestServerOptions {
   readonly appendOnly?: boolean
@@ -74,8 +74,6 @@ interface Place {
   readonly key: string
 }
 
-const START_TRIES = 200
-
 async function startServer(
   kind: string,
   options: RestServerOptions,
@@ -87,67 +85,15 @@ async function startServer(
   const place = { folder, data, port: await freePort(), cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
   if (options.tls) makeCertificate(place)
   const [program, ...args] = commandOf(place) as [string, ...string[]]
-  let child: ChildProcess | undefined
-  const killNow = (): void => {
-    child?.kill('SIGKILL')
-  }
-  process.once('exit', killNow)
-  const kill = async (): Promise<void> => {
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise((resolve) => child!.once('exit', resolve))
-    killNow()
-    await gone
-  }
-  const start = async (): Promise<void> => {
-    child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: folder })
-    let said = ''
-    child.stderr!.on('data', (text) => {
-      said = (said + text).slice(-2000)
-    })
-    for (let tries = 0; tries < START_TRIES && child.exitCode === null; tries += 1) {
-      if (await listens(place.port)) return
-      await new Promise((resolve) => setTimeout(resolve, 10 + tries))
-    }
-    throw new Error(`${program} did not start: ${said}`)
-  }
-  const stop = async (): Promise<void> => {
-    process.off('exit', killNow)
-    await kill()
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
-  }
-  try {
-    await start()
-  } catch (error) {
-    await stop()
-    throw error
-  }
+  const server = await startProcess({ program, args, folder, isReady: () => listens(place.port) })
   return {
     port: place.port,
     url: `${options.tls ? 'https' : 'http'}://127.0.0.1:${place.port}/`,
     data,
     certificateFile: options.tls ? place.cert : undefined,
-    kill,
-    start,
-    stop,
-    [Symbol.asyncDispose]: stop,
+    kill: () => server.kill(),
+    start: () => server.start(),
+    stop: () => server.stop(),
+    [Symbol.asyncDispose]: () => server.stop(),
   }
-}
-
-const listens = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' })
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
-
-function makeCertificate({ cert, key }: Place): void {
-  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  const names = ['-subj', '/CN=a test of Holdfast', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const { status, stderr } = spawnSync('openssl', [...request, '-keyout', key, '-out', cert, ...names], {
-    encoding: 'utf8',
-  })
-  if (status !== 0) throw new Error(`openssl: ${stderr}`)
 }

@@ -7,6 +7,7 @@ import { Crc64 } from '../../../src/sources/redis/rdb/crc64.ts'
 import type { RdbEntry } from '../../../src/sources/redis/rdb/entry.ts'
 import { RdbReader, type RdbSummary } from '../../../src/sources/redis/rdb/reader.ts'
 import type { Reply } from '../../../src/sources/redis/resp.ts'
+import { makeCertificate } from './certificate.ts'
 import { freePort, serverFolder } from './server-folder.ts'
 
 export interface RedisServerOptions {
@@ -49,7 +50,8 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   const folder = serverFolder('redis')
   const port = await freePort()
   const socket = join(folder, 'redis.sock')
-  const certificate = tls ? makeCertificate(folder) : undefined
+  const certificate = tls ? { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') } : undefined
+  if (certificate !== undefined) makeCertificate(certificate)
   if (dump !== undefined) writeFileSync(join(folder, 'dump.rdb'), dump)
   const settings: string[] = ['--bind', '127.0.0.1', '--dir', folder, '--unixsocket', socket, '--save', '']
   settings.push('--repl-diskless-sync', 'yes', '--repl-diskless-sync-delay', '0', '--logfile', join(folder, 'log'))
@@ -131,18 +133,6 @@ function sentinelFile(folder: string, { name, port }: NonNullable<RedisServerOpt
   const file = join(folder, 'sentinel.conf')
   writeFileSync(file, `sentinel monitor ${name} 127.0.0.1 ${port} 1\nsentinel down-after-milliseconds ${name} 500\n`)
   return file
-}
-
-function makeCertificate(folder: string): { readonly cert: string; readonly key: string } {
-  const cert = join(folder, 'cert.pem')
-  const key = join(folder, 'key.pem')
-  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const { status, stderr } = spawnSync('openssl', [...request, '-keyout', key, '-out', cert, ...names], {
-    encoding: 'utf8',
-  })
-  if (status !== 0) throw new Error(`openssl: ${stderr}`)
-  return { cert, key }
 }
 
 /** Fills a server with values of every type, each in its small and its large encoding. */

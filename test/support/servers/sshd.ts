@@ -1,9 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { freePort, serverFolder } from './server-folder.ts'
+import { listens, processesBelow, startProcess } from './server-process.ts'
 
 export interface SshServer {
   readonly port: number
@@ -29,8 +29,6 @@ export interface SshServer {
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
-
-const START_TRIES = 200
 
 /** Debian's sshd with a configuration and keys of its own, for the user the tests run as. */
 export async function startSshd(): Promise<SshServer> {
@@ -65,53 +63,12 @@ export async function startSshd(): Promise<SshServer> {
   )
   // sshd insists on this folder when it runs as root.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
-  let child: ChildProcess | undefined
-  const killNow = (): void => {
-    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-    // Connections have processes of their own, in its group.
-    process.kill(-child.pid, 'SIGKILL')
-  }
-  process.once('exit', killNow)
-  const kill = async (): Promise<void> => {
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise((resolve) => child!.once('exit', resolve))
-    for (const pid of descendants(child.pid!)) {
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // It is gone already.
-      }
-    }
-    killNow()
-    await gone
-  }
-  const start = async (): Promise<void> => {
-    child = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', config], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      detached: true,
-      cwd: folder,
-    })
-    let said = ''
-    child.stderr!.on('data', (text) => {
-      said = (said + text).slice(-4000)
-    })
-    for (let tries = 0; tries < START_TRIES && child.exitCode === null; tries += 1) {
-      if (await listens(port)) return
-      await new Promise((resolve) => setTimeout(resolve, 10 + tries))
-    }
-    throw new Error(`sshd did not start: ${said}`)
-  }
-  const stop = async (): Promise<void> => {
-    process.off('exit', killNow)
-    await kill()
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
-  }
-  try {
-    await start()
-  } catch (error) {
-    await stop()
-    throw error
-  }
+  const server = await startProcess({
+    program: '/usr/sbin/sshd',
+    args: ['-D', '-e', '-f', config],
+    folder,
+    isReady: () => listens(port),
+  })
   const unasked = ['-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR']
   return {
     port,
@@ -123,13 +80,13 @@ export async function startSshd(): Promise<SshServer> {
     sshCommand: ['ssh', '-F', '/dev/null', '-i', userKey, ...unasked, '-p', port, `${user}@127.0.0.1`].join(' '),
     fingerprint: () => spawnSync('ssh-keygen', ['-lf', `${hostKey}.pub`], { encoding: 'utf8' }).stdout.split(' ')[1]!,
     changeKey: () => makeKey(hostKey),
-    kill,
+    kill: () => server.kill(),
     pause: async (isPaused) => {
-      for (const pid of descendants(child!.pid!)) process.kill(pid, isPaused ? 'SIGSTOP' : 'SIGCONT')
+      for (const pid of processesBelow(server.pid)) process.kill(pid, isPaused ? 'SIGSTOP' : 'SIGCONT')
     },
-    start,
-    stop,
-    [Symbol.asyncDispose]: stop,
+    start: () => server.start(),
+    stop: () => server.stop(),
+    [Symbol.asyncDispose]: () => server.stop(),
   }
 }
 
@@ -141,27 +98,3 @@ export function makeKey(path: string, passphrase = ''): void {
   })
   if (status !== 0) throw new Error(`ssh-keygen: ${stderr}`)
 }
-
-/** The processes below one, which on Linux says so itself. */
-function descendants(pid: number): number[] {
-  try {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-      .trim()
-      .split(' ')
-      .filter(Boolean)
-      .map(Number)
-    return children.flatMap((child) => [...descendants(child), child])
-  } catch {
-    return []
-  }
-}
-
-const listens = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' })
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
