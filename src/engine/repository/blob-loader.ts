@@ -1,6 +1,8 @@
 import type { Id } from '../../lib/id.ts'
+import { throwIfInterrupted } from '../storage/interruption.ts'
 import type { BlobType } from './blob.ts'
 import { PackWindows } from './pack-windows.ts'
+import { RemoteWindows } from './remote-windows.ts'
 import type { BlobRoom, Repository } from './repository.ts'
 
 /** Memory that is used again: what was opened in it is valid until the next blob. */
@@ -20,14 +22,15 @@ export class ReusedRoom implements BlobRoom {
 }
 
 /**
- * Loads blobs of one type, one after the other, in nearly the order in which they lie. From a repository on this machine it reads
- * synchronously from packs it keeps open, in pieces larger than a blob, which for small blobs is many times faster than a promise each. Close
- * it after use.
+ * Loads blobs of one type, one after the other, in nearly the order in which they lie. From a repository on this machine, and from copies of
+ * packs that a cache keeps here, it reads synchronously from packs it keeps open, in pieces larger than a blob, which for small blobs is many
+ * times faster than a promise each. Trees of a store without such copies are fetched in large pieces. Close it after use.
  */
 export class BlobLoader {
   readonly #repository: Repository
   readonly #type: BlobType
   readonly #packs: PackWindows | undefined
+  readonly #windows: RemoteWindows | undefined
   readonly #room: BlobRoom | undefined
 
   /** `room`: where blobs are opened that are at hand; without it each is in memory of its own. */
@@ -35,21 +38,37 @@ export class BlobLoader {
     this.#repository = repository
     this.#type = type
     this.#room = room
-    const { directory } = repository.storage.properties
-    this.#packs = directory && new PackWindows(directory.path)
+    const { storage } = repository
+    const copies = type === 'tree' ? storage.copies : undefined
+    const path = storage.properties.directory?.path ?? copies?.path
+    this.#packs = path === undefined ? undefined : new PackWindows(path)
+    if (this.#packs === undefined && type === 'tree')
+      this.#windows = new RemoteWindows(storage, (pack) => repository.index.packFacts(pack)?.sizeBytes ?? 0)
   }
 
   /** Plaintext of a blob. @throws HoldfastError HF_BLOB_NOT_FOUND, HF_PACK_DAMAGED, storage errors */
   async load(id: Id, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.loadAtHand(id) ?? (await this.#repository.loadBlob(this.#type, id, signal))
+    return (
+      this.loadAtHand(id) ??
+      (await this.#loadFromWindow(id, signal)) ??
+      (await this.#repository.loadBlob(this.#type, id, signal))
+    )
+  }
+
+  /** Whether `loadAtHand` finds the blob, unless it is damaged. */
+  isAtHand(id: Id): boolean {
+    const location = this.#repository.index.find(this.#type, id)
+    if (location === undefined) return false
+    return this.#packs?.has(location.pack) ?? this.#windows?.atHand(location) !== undefined
   }
 
   /** The blob if it can be had without waiting and is intact; otherwise undefined, and `load` may still find it elsewhere. */
   loadAtHand(id: Id): Uint8Array | undefined {
     const location = this.#repository.index.find(this.#type, id)
-    if (!location || !this.#packs) return undefined
+    if (!location) return undefined
     try {
-      return this.#repository.openBlob(this.#type, id, location, this.#packs.read(location), this.#room)
+      const sealed = this.#packs ? this.#packs.read(location) : this.#windows?.atHand(location)
+      return sealed && this.#repository.openBlob(this.#type, id, location, sealed, this.#room)
     } catch {
       return undefined
     }
@@ -71,5 +90,19 @@ export class BlobLoader {
 
   close(): void {
     this.#packs?.close()
+    this.#windows?.close()
+  }
+
+  /** Undefined when it is not to be had so, or not intact: it may lie elsewhere, too. */
+  async #loadFromWindow(id: Id, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
+    const location = this.#windows && this.#repository.index.find(this.#type, id)
+    if (location === undefined) return undefined
+    try {
+      const sealed = await this.#windows!.fetch(location, signal)
+      return this.#repository.openBlob(this.#type, id, location, sealed, this.#room)
+    } catch {
+      throwIfInterrupted(signal)
+      return undefined
+    }
   }
 }

@@ -38,6 +38,16 @@ export class PackWindows {
     return window.memory.subarray(from, from + length)
   }
 
+  /** Whether the pack is there. */
+  has(pack: Id): boolean {
+    try {
+      this.#open(pack)
+      return true
+    } catch {
+      return false
+    }
+  }
+
   close(): void {
     for (const fd of this.#packs.values()) closeSync(fd)
     this.#packs.clear()

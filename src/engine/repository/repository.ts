@@ -25,6 +25,9 @@ export const DEFAULT_PACK_BYTES: number = 16 * 1024 * 1024
 export const MIN_TARGET_PACK_BYTES: number = 4 * 1024 * 1024
 export const MAX_TARGET_PACK_BYTES: number = 128 * 1024 * 1024
 
+/** Packs with trees are kept on this machine up to this size; restic allows packs of 128 MiB and a blob. */
+const LARGEST_KEPT_PACK_BYTES = 256 * 1024 * 1024
+
 export interface RepositoryOptions {
   readonly compression?: CompressionMode | undefined
   /** Size at which a pack is closed, 4 to 128 MiB. */
@@ -115,6 +118,15 @@ export class Repository {
    */
   async loadUnpacked(kind: 'index' | 'snapshot' | 'lock', name: Id, signal?: AbortSignal): Promise<Uint8Array> {
     const file = { kind, name }
+    return await this.#orFromStore(file, () => this.#loadUnpacked(kind, name, signal))
+  }
+
+  async #loadUnpacked(
+    kind: 'index' | 'snapshot' | 'lock',
+    name: Id,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const file = { kind, name }
     const stored = await this.storage.get(file, undefined, { signal })
     if (sha256Hex(stored) !== name)
       throw new HoldfastError(
@@ -202,12 +214,11 @@ export class Repository {
     let failure: unknown
     for (const location of this.index.findAll(type, id)) {
       try {
+        const file = { kind: 'data', name: location.pack } as const
         const range = { offset: location.offset, length: location.length }
-        return this.openBlob(
-          type,
-          id,
-          location,
-          await this.storage.get({ kind: 'data', name: location.pack }, range, { signal }),
+        const options = { signal, cacheable: type === 'tree' && this.#isWorthKeeping(location.pack) }
+        return await this.#orFromStore(file, async () =>
+          this.openBlob(type, id, location, await this.storage.get(file, range, options)),
         )
       } catch (error) {
         if (isHoldfastError(error, 'HF_INTERRUPTED')) throw error
@@ -253,6 +264,21 @@ export class Repository {
 
   async close(): Promise<void> {
     await this.storage.close()
+  }
+
+  /** Reads a file again when what was damaged was its copy on this machine. */
+  async #orFromStore<T>(file: FileRef, read: () => Promise<T>): Promise<T> {
+    try {
+      return await read()
+    } catch (error) {
+      const isDamaged = isHoldfastError(error, 'HF_DATA_DAMAGED', 'HF_PACK_DAMAGED')
+      if (!isDamaged || !(await this.storage.copies?.forget(file))) throw error
+      return await read()
+    }
+  }
+
+  #isWorthKeeping(pack: Id): boolean {
+    return (this.index.packFacts(pack)?.sizeBytes ?? 0) <= LARGEST_KEPT_PACK_BYTES
   }
 
   async #indexCache(): Promise<IndexCache | undefined> {

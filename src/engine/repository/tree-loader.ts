@@ -32,6 +32,11 @@ export class TreeLoader {
     return this.#blobs.loadAtHand(id)
   }
 
+  /** Whether `loadAtHand` finds the tree, unless it is damaged. */
+  isAtHand(id: Id): boolean {
+    return this.#blobs.isAtHand(id)
+  }
+
   close(): void {
     this.#blobs.close()
   }

@@ -27,7 +27,7 @@ export class TreePrefetcher implements Disposable {
 
   /** The tree, when it can be had without waiting. */
   loadAtHand(id: Id): Tree | undefined {
-    return this.#loader.loadAtHand(id)
+    return this.#ahead.has(id) ? undefined : this.#loader.loadAtHand(id)
   }
 
   /** @throws HoldfastError HF_BLOB_NOT_FOUND, HF_PACK_DAMAGED, HF_TREE_INVALID, storage errors */
@@ -39,7 +39,7 @@ export class TreePrefetcher implements Disposable {
 
   /** Says which tree will be asked for soon. */
   announce(id: Id): void {
-    if (this.#isLocal || this.#ahead.size >= this.#limit || this.#ahead.has(id)) return
+    if (this.#isLocal || this.#ahead.size >= this.#limit || this.#ahead.has(id) || this.#loader.isAtHand(id)) return
     const loading = this.#loader.load(id, this.#signal)
     // Whoever asks for it gets the failure.
     loading.catch(() => undefined)

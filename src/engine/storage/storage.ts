@@ -56,6 +56,17 @@ export interface StorageProperties {
   }
 }
 
+/** Copies of files of a store that is far away, on this machine. Whoever reads them checks them as those of the store. */
+export interface LocalCopies {
+  /** Absolute path of the folder they lie in, in the layout of local repositories. */
+  readonly path: string
+  /**
+   * For a reader that found a file damaged: drops the copy. True when there was one, so that reading again may help; a second copy of
+   * the same file is not dropped again, because then it is the store's own file that is damaged.
+   */
+  forget(file: FileRef): Promise<boolean>
+}
+
 /**
  * Where a repository lives: a flat store of immutable files, named by content, plus one `config`.
  *
@@ -78,6 +89,8 @@ export interface Storage {
   readonly location: string
   readonly properties: StorageProperties
   readonly features: StoreFeatures
+  /** Absent when nothing is kept on this machine. */
+  readonly copies?: LocalCopies | undefined
   /** Makes the layout of an empty repository; existing parts are left as they are. */
   create(options?: CallOptions): Promise<void>
   put(file: FileRef, content: Uint8Array, options?: PutOptions): Promise<void>

@@ -135,16 +135,16 @@ describe('damage', () => {
     await cached.put(file, content)
     writeFileSync(pathOf(file), randomBytes(content.length))
     expect(await cached.get(file)).not.toEqual(content)
-    expect(await cached.forget(file)).toBe(true)
+    expect(await cached.copies.forget(file)).toBe(true)
     expect(await cached.get(file)).toEqual(content)
-    expect(await cached.forget(file)).toBe(false)
+    expect(await cached.copies.forget(file)).toBe(false)
     expect(existsSync(pathOf(file))).toBe(true)
   })
 
   test('forget of what was never kept says so', async () => {
     const { cached } = open()
-    expect(await cached.forget(some('index')[0])).toBe(false)
-    expect(await cached.forget({ kind: 'config' })).toBe(false)
+    expect(await cached.copies.forget(some('index')[0])).toBe(false)
+    expect(await cached.copies.forget({ kind: 'config' })).toBe(false)
   })
 
   test('a copy that is too short is fetched again', async () => {

@@ -5,7 +5,8 @@ import { type Id, isId } from '../../../lib/id.ts'
 import { fileKey } from '../file-key.ts'
 import { throwIfInterrupted } from '../interruption.ts'
 import { rangeWithin } from '../range.ts'
-import type { ByteRange, CallOptions, FileRef, Storage } from '../storage.ts'
+import type { ByteRange, CallOptions, FileRef, LocalCopies, Storage } from '../storage.ts'
+import { cacheFolderPath } from './cache-directory.ts'
 import { type CachedFile, CacheFiles } from './cache-files.ts'
 
 export interface CacheOptions {
@@ -18,20 +19,14 @@ export interface CacheOptions {
 }
 
 export interface CachedStorage extends Storage {
-  /**
-   * For a reader that found a file damaged: drops the local copy. True when there was one, so that reading again may help; a second copy of
-   * the same file is not dropped again, because then it is the store's own file that is damaged.
-   */
-  forget(file: FileRef): Promise<boolean>
+  readonly copies: LocalCopies
 }
 
-/** A pack of trees is fetched whole up to this size; restic allows packs of 128 MiB and a blob. Only a hostile index leads to larger ones. */
-const LARGEST_PACK_BYTES = 256 << 20
-
 /**
- * Keeps index files, snapshots, and packs whose calls say `cacheable`, in a folder of this machine: for stores that are far away.
+ * Keeps index files, snapshots, and packs whose calls say `cacheable`, in a folder of this machine: for stores that are far away. Such packs
+ * are fetched whole, whatever part is asked for.
  * Nothing enters it that does not have the hash its name says, but copies may be damaged later, so their reader verifies them like any other
- * file and calls `forget`. A complete listing removes copies of what is no longer in the repository. A file that somebody else has deleted
+ * file and calls `copies.forget`. A complete listing removes copies of what is no longer in the repository. A file that somebody else has deleted
  * may still be read here.
  */
 export function withCache(storage: Storage, options: CacheOptions): CachedStorage {
@@ -55,10 +50,6 @@ export function withCache(storage: Storage, options: CacheOptions): CachedStorag
     range: ByteRange | undefined,
     call: CallOptions | undefined,
   ): Promise<Uint8Array> {
-    if (range !== undefined) {
-      const { sizeBytes } = await storage.stat(file, call)
-      if (sizeBytes > LARGEST_PACK_BYTES) return storage.get(file, range, call)
-    }
     const content = await storage.get(file, undefined, call)
     await keep(file, content)
     const { offset, length } = rangeWithin(file, content.length, range, storage.location)
@@ -128,10 +119,13 @@ export function withCache(storage: Storage, options: CacheOptions): CachedStorag
       }
       await drop(file)
     },
-    forget: async (file) => {
-      if (forgotten.has(fileKey(file)) || !(await drop(file))) return false
-      forgotten.add(fileKey(file))
-      return true
+    copies: {
+      path: cacheFolderPath(options.cacheDirectory, options.repositoryId),
+      forget: async (file) => {
+        if (forgotten.has(fileKey(file)) || !(await drop(file))) return false
+        forgotten.add(fileKey(file))
+        return true
+      },
     },
     close: () => storage.close(),
   }
