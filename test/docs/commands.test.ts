@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MongoClient } from 'mongodb'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { compiledCode } from '../support/program-world.ts'
 import { lacks, type RequirementName } from '../support/requirements.ts'
 import { startAzurite } from '../support/servers/azurite.ts'
 import { startFakeGcs } from '../support/servers/gcs.ts'
@@ -158,6 +159,7 @@ function follow(
       HOME: home,
       TMPDIR: scratch,
       LC_ALL: 'C.UTF-8',
+      ...compiledCode(),
       ...variables,
     },
   })

@@ -2,6 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+/** Where Node keeps what it compiled for all tests: for those whose programs get an environment of their own. */
+export function compiledCode(): { readonly NODE_COMPILE_CACHE?: string } {
+  const { NODE_COMPILE_CACHE } = process.env
+  return NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }
+}
+
 export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** What standard input holds; nothing by default. */
@@ -78,6 +84,7 @@ export class ProgramWorld {
       RESTIC_PASSWORD_FILE: this.path('password'),
       // Seldom enough that no run is interrupted by a status message.
       RESTIC_PROGRESS_FPS: '0.0001',
+      ...compiledCode(),
     }
   }
 
