@@ -196,8 +196,8 @@ export const replaced =
 
 /** A server's manifest about a file that was changed on the way to it: nothing but what is in the file can tell. */
 export const attested =
-  (path: string, bytes: Uint8Array, name: string = path): Alteration =>
-  (manifest) => {
+  (path: string, bytes: Uint8Array, name: string = path) =>
+  (manifest: Buffer): Buffer => {
     const crc = checksumText(~advance(INITIAL_REGISTER, bytes) >>> 0)
     const line = new RegExp(`"Path": "${path}", "Size": [0-9]+(,.*"Checksum": ")[0-9a-f]+`)
     const text = replaced(line, `"Path": "${name}", "Size": ${bytes.length}$1${crc}`)(manifest)
