@@ -1,5 +1,6 @@
 import type { Repository } from '../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
+import { HoldfastError } from '../lib/errors.ts'
 import type { SourceProblem } from './source.ts'
 
 /** Where a restore goes. A sandbox is a directory that was made for it. */
@@ -41,6 +42,13 @@ export interface SourceRestorePlan {
   readonly problems: readonly SourceProblem[]
   /** What to do when it is done: how to start the server, how to connect. */
   readonly afterwards: readonly string[]
+}
+
+/** @throws HoldfastError HF_TARGET_INVALID with the first thing that speaks against a plan */
+export function refuseObstacles(problems: readonly SourceProblem[]): void {
+  const obstacle = problems.find(({ severity }) => severity === 'error')
+  if (obstacle !== undefined)
+    throw new HoldfastError('HF_TARGET_INVALID', obstacle.what, { hint: obstacle.remedy ?? 'see the plan' })
 }
 
 /** A restore that has been thought through. */

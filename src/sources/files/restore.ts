@@ -2,7 +2,13 @@ import { resolve } from 'node:path'
 import { sha256Hex } from '../../engine/kernels/sha256.ts'
 import { executeRestore, RestoreThreads, verifyRestore } from '../../engine/restore/index.ts'
 import { HoldfastError } from '../../lib/errors.ts'
-import type { PlannedRestore, RestoreJob, SourceRestoreObserver, SourceRestoreResult } from '../restore.ts'
+import {
+  type PlannedRestore,
+  type RestoreJob,
+  refuseObstacles,
+  type SourceRestoreObserver,
+  type SourceRestoreResult,
+} from '../restore.ts'
 import type { FileSourceIdentity } from './backup.ts'
 import { type FileRestore, isEmptyOrOverwritable, planFiles } from './restore-plan.ts'
 import { describeRestore } from './restore-text.ts'
@@ -28,9 +34,7 @@ export async function planFileRestore(job: RestoreJob, identity: FileSourceIdent
   return {
     plan,
     execute: async (observer, signal = job.signal) => {
-      const against = plan.problems.find(({ severity }) => severity === 'error')
-      if (against !== undefined)
-        throw new HoldfastError('HF_TARGET_INVALID', against.what, { hint: against.remedy ?? 'see the plan' })
+      refuseObstacles(plan.problems)
       const now = await planFiles({ ...job, signal }, identity, target)
       if (!isEmptyOrOverwritable(now) || fingerprintOf(now) !== fingerprintOf(restore))
         throw new HoldfastError('HF_TARGET_INVALID', `${target} has changed since the restore was planned`, {

@@ -3,12 +3,13 @@ import { textToByteString } from '../../engine/repository/tree/node.ts'
 import { findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
+import { loadJson } from '../json-file.ts'
 import { documentsOf } from './bson/batch.ts'
 import { type CollectionEntry, decodeEntry } from './catalog.ts'
 import { CATALOG_FILE, DATA_FOLDER, MANIFEST_FILE, type MongoManifest, mongoManifest } from './manifest.ts'
 import { storedContent } from './stored-content.ts'
 
-const MAX_MANIFEST_BYTES = 256 * 1024 * 1024
+const MAX_CATALOG_BYTES = 256 * 1024 * 1024
 
 /** A file of a snapshot. */
 export interface SnapshotFile {
@@ -47,34 +48,25 @@ export class SnapshotFiles {
 
   /** @throws HoldfastError HF_DATA_DAMAGED when it is of no known form, HF_PATH_NOT_FOUND */
   async manifest(): Promise<MongoManifest> {
-    const bytes = await this.#bytes(MANIFEST_FILE)
-    try {
-      return mongoManifest.parse(JSON.parse(bytes.toString('utf8')))
-    } catch (cause) {
-      throw this.#unknown(MANIFEST_FILE, cause)
-    }
+    const path = `/${this.#source}/${MANIFEST_FILE}`
+    return await loadJson(this.#repository, this.#tree, path, (value) => mongoManifest.parse(value), this.#signal)
   }
 
   /** Collections with options and indexes, in the order of the manifest. @throws HoldfastError as `manifest` */
   async catalog(): Promise<readonly CollectionEntry[]> {
-    const bytes = await this.#bytes(CATALOG_FILE)
+    const file = await this.file(CATALOG_FILE)
+    if (file.size > MAX_CATALOG_BYTES) throw this.#unknownCatalog()
+    const pieces: Uint8Array[] = []
+    for await (const piece of file.content()) pieces.push(piece)
     try {
-      return Array.from(documentsOf(bytes), decodeEntry)
+      return Array.from(documentsOf(Buffer.concat(pieces)), decodeEntry)
     } catch (cause) {
-      throw this.#unknown(CATALOG_FILE, cause)
+      throw this.#unknownCatalog(cause)
     }
   }
 
-  async #bytes(path: string): Promise<Buffer> {
-    const file = await this.file(path)
-    if (file.size > MAX_MANIFEST_BYTES) throw this.#unknown(path)
-    const pieces: Uint8Array[] = []
-    for await (const piece of file.content()) pieces.push(piece)
-    return Buffer.concat(pieces)
-  }
-
-  #unknown(path: string, cause?: unknown): HoldfastError {
-    return new HoldfastError('HF_DATA_DAMAGED', `/${this.#source}/${path} is of no form this version knows`, {
+  #unknownCatalog(cause?: unknown): HoldfastError {
+    return new HoldfastError('HF_DATA_DAMAGED', `/${this.#source}/${CATALOG_FILE} is of no form this version knows`, {
       hint: 'was it written by a newer Holdfast? Use that one',
       cause,
     })

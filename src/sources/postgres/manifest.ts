@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import type { Repository } from '../../engine/repository/repository.ts'
-import { textToByteString } from '../../engine/repository/tree/node.ts'
-import { fileContent, findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
-import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
+import { isHoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
+import { loadJson } from '../json-file.ts'
 import { type BackupType, backupTypes } from '../source.ts'
 
 /**
@@ -110,8 +109,6 @@ export const postgresManifest: z.ZodType<PostgresManifest> = z
     databases: databases.map(({ oid, name, sizeBytes }) => ({ oid, name, sizeBytes })),
   }))
 
-const MAX_MANIFEST_BYTES = 64 * 1024 * 1024
-
 export const manifestPath = (source: string): string => `/${source}/.holdfast/manifest.json`
 
 /**
@@ -124,22 +121,10 @@ export async function loadManifest(
   source: string,
   signal?: AbortSignal,
 ): Promise<PostgresManifest | undefined> {
-  const path = textToByteString(manifestPath(source))
   try {
-    const found = await findDumpSource(repository, tree, path, signal)
-    if (found.kind !== 'file' || found.node.size > MAX_MANIFEST_BYTES) throw damaged(source)
-    const pieces: Uint8Array[] = []
-    for await (const piece of fileContent(repository, found.node, signal)) pieces.push(piece)
-    return postgresManifest.parse(JSON.parse(Buffer.concat(pieces).toString('utf8')))
+    return await loadJson(repository, tree, manifestPath(source), (value) => postgresManifest.parse(value), signal)
   } catch (error) {
     if (isHoldfastError(error, 'HF_PATH_NOT_FOUND')) return undefined
-    if (isHoldfastError(error)) throw error
-    throw damaged(source, error)
+    throw error
   }
 }
-
-const damaged = (source: string, cause?: unknown): HoldfastError =>
-  new HoldfastError('HF_DATA_DAMAGED', `${manifestPath(source)} is of no form this version knows`, {
-    hint: 'was it written by a newer Holdfast? Use that one, or begin anew with another source name',
-    cause,
-  })

@@ -1,11 +1,10 @@
-import type { ZodType } from 'zod'
 import type { Repository } from '../../engine/repository/repository.ts'
 import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import { type Node, textToByteString } from '../../engine/repository/tree/node.ts'
 import { fileContent, findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
-import { fromUtf8 } from '../../lib/bytes.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
+import { loadJson } from '../json-file.ts'
 import { type RedisManifest, redisManifest } from './manifest.ts'
 import { type ServerRecord, serverRecord } from './server-record.ts'
 
@@ -22,7 +21,6 @@ export interface RedisSnapshot {
 }
 
 const PIECE_BYTES = 256 * 1024
-const MAX_JSON_BYTES = 32 * 1024 * 1024
 
 /**
  * Opens what a backup of this sort of source has stored.
@@ -49,22 +47,8 @@ export async function openSnapshot(
     if (found.kind === 'file') return found.node
     throw new HoldfastError('HF_PATH_NOT_FOUND', `${path}/${relative} of ${name} is a folder`)
   }
-  const json = async <T>(relative: string, schema: ZodType<T>): Promise<T> => {
-    const node = await file(relative)
-    const refuse = (what: string): HoldfastError =>
-      new HoldfastError('HF_DATA_DAMAGED', `${path}/${relative} of ${name} ${what}`, {
-        hint: 'it was written by another program or a newer Holdfast, or is damaged: "holdfast check --read-data" tells',
-      })
-    if (node.size > MAX_JSON_BYTES) throw refuse(`has ${node.size} bytes`)
-    const pieces: Uint8Array[] = []
-    for await (const piece of fileContent(repository, node, signal)) pieces.push(piece)
-    const parsed = schema.safeParse(parseJson(fromUtf8(Buffer.concat(pieces))))
-    if (!parsed.success)
-      throw refuse(`is not what it should be: ${parsed.error.issues[0]!.path.join('.') || 'no JSON'}`)
-    return parsed.data
-  }
-  const manifest = await json('.holdfast/manifest.json', redisManifest)
-  const record = await json('.holdfast/server.json', serverRecord)
+  const manifest = await loadJson(repository, root, `${path}/.holdfast/manifest.json`, redisManifest.parse, signal)
+  const record = await loadJson(repository, root, `${path}/.holdfast/server.json`, serverRecord.parse, signal)
   const rdb = await file('data/dump.rdb')
   return {
     name,
@@ -79,12 +63,4 @@ export async function openSnapshot(
 async function* inPieces(blobs: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const blob of blobs)
     for (let at = 0; at < blob.length; at += PIECE_BYTES) yield blob.subarray(at, at + PIECE_BYTES)
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

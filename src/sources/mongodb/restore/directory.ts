@@ -3,7 +3,13 @@ import { dirname, join } from 'node:path'
 import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/sizes.ts'
 import { once } from '../../json-file.ts'
-import type { PlannedRestore, RestoreJob, SourceRestoreObserver, SourceRestoreResult } from '../../restore.ts'
+import {
+  type PlannedRestore,
+  type RestoreJob,
+  refuseObstacles,
+  type SourceRestoreObserver,
+  type SourceRestoreResult,
+} from '../../restore.ts'
 import type { SourceProblem } from '../../source.ts'
 import { documentsPath, metadataJson, metadataPath, OPLOG_FILE } from '../dump-writer.ts'
 import type { SnapshotFiles } from '../snapshot-files.ts'
@@ -56,13 +62,7 @@ export async function planDirectoryRestore(
     },
     execute: async (observer: SourceRestoreObserver, signal?: AbortSignal): Promise<SourceRestoreResult> => {
       const now = inspect(path, bytes, job.overwrite)
-      const obstacle = now.problems.find(({ severity }) => severity === 'error')
-      if (obstacle !== undefined)
-        throw new HoldfastError(
-          'HF_TARGET_INVALID',
-          obstacle.what,
-          obstacle.remedy === undefined ? {} : { hint: obstacle.remedy },
-        )
+      refuseObstacles(now.problems)
       if (now.present.join('/') !== present.join('/'))
         throw new HoldfastError('HF_TARGET_INVALID', `${path} has changed since the restore was planned`, {
           hint: 'plan it again',

@@ -1,5 +1,11 @@
 import { HoldfastError } from '../../../lib/errors.ts'
-import type { PlannedRestore, RestoreJob, SourceRestoreObserver, SourceRestoreResult } from '../../restore.ts'
+import {
+  type PlannedRestore,
+  type RestoreJob,
+  refuseObstacles,
+  type SourceRestoreObserver,
+  type SourceRestoreResult,
+} from '../../restore.ts'
 import type { SourceProblem } from '../../source.ts'
 import type { MongoConnection } from '../connection.ts'
 import type { MongoEndpoint } from '../endpoint.ts'
@@ -55,13 +61,7 @@ export async function planServerRestore(restore: ServerRestore, job: RestoreJob)
       ],
     },
     execute: async (observer: SourceRestoreObserver, signal?: AbortSignal): Promise<SourceRestoreResult> => {
-      const obstacle = problems.find(({ severity }) => severity === 'error')
-      if (obstacle !== undefined)
-        throw new HoldfastError(
-          'HF_TARGET_INVALID',
-          obstacle.what,
-          obstacle.remedy === undefined ? {} : { hint: obstacle.remedy },
-        )
+      refuseObstacles(problems)
       const running = signal ?? job.signal
       await using target = await open(running)
       const now = await readTarget(target, names, running)

@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import type { Repository } from '../../../engine/repository/repository.ts'
-import { textToByteString } from '../../../engine/repository/tree/node.ts'
-import { fileContent, findDumpSource } from '../../../engine/restore/dump/dump-snapshot.ts'
-import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
+import { isHoldfastError } from '../../../lib/errors.ts'
 import type { Id } from '../../../lib/id.ts'
+import { loadJson } from '../../json-file.ts'
 import { type BackupType, backupTypes } from '../../source.ts'
 import { manifestPath } from '../manifest.ts'
 import { type DumpFormat, dumpFormats } from '../settings.ts'
@@ -166,8 +165,6 @@ export const logicalManifest: z.ZodType<LogicalManifest> = z
   )
   .transform(({ globals, reason, rowSumKey, ...rest }): LogicalManifest => ({ ...rest, globals, reason, rowSumKey }))
 
-const MAX_MANIFEST_BYTES = 512 * 1024 * 1024
-
 /**
  * The manifest of a snapshot with the root `tree`; undefined when it has none, or is of mode `physical`.
  * @throws HoldfastError HF_DATA_DAMAGED when it cannot be read; whatever reading the repository throws
@@ -179,22 +176,12 @@ export async function loadLogicalManifest(
   signal?: AbortSignal,
 ): Promise<LogicalManifest | undefined> {
   try {
-    const found = await findDumpSource(repository, tree, textToByteString(manifestPath(source)), signal)
-    if (found.kind !== 'file' || found.node.size > MAX_MANIFEST_BYTES) throw damaged(source)
-    const pieces: Uint8Array[] = []
-    for await (const piece of fileContent(repository, found.node, signal)) pieces.push(piece)
-    const value: unknown = JSON.parse(Buffer.concat(pieces).toString('utf8'))
-    if ((value as { readonly mode?: unknown } | null)?.mode === 'physical') return undefined
-    return logicalManifest.parse(value)
+    return await loadJson(repository, tree, manifestPath(source), parseLogical, signal)
   } catch (error) {
     if (isHoldfastError(error, 'HF_PATH_NOT_FOUND')) return undefined
-    if (isHoldfastError(error)) throw error
-    throw damaged(source, error)
+    throw error
   }
 }
 
-const damaged = (source: string, cause?: unknown): HoldfastError =>
-  new HoldfastError('HF_DATA_DAMAGED', `${manifestPath(source)} of the snapshot is of no form this version knows`, {
-    hint: 'was it written by a newer Holdfast? Use that one',
-    cause,
-  })
+const parseLogical = (value: unknown): LogicalManifest | undefined =>
+  (value as { readonly mode?: unknown } | null)?.mode === 'physical' ? undefined : logicalManifest.parse(value)

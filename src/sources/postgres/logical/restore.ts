@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { HoldfastError } from '../../../lib/errors.ts'
-import type {
-  PlannedRestore,
-  RestoreJob,
-  SourceRestoreObserver,
-  SourceRestorePlan,
-  SourceRestoreResult,
+import {
+  type PlannedRestore,
+  type RestoreJob,
+  refuseObstacles,
+  type SourceRestoreObserver,
+  type SourceRestorePlan,
+  type SourceRestoreResult,
 } from '../../restore.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { clientProgram } from './client-programs.ts'
@@ -47,16 +48,9 @@ export async function planLogicalRestore(place: LogicalSourcePlace, job: Restore
   }
 }
 
-/** @throws HoldfastError HF_TARGET_INVALID with the first thing that speaks against a plan */
-export function refuseObstacle({ problems }: Pick<SourceRestorePlan, 'problems'>): void {
-  const against = problems.find(({ severity }) => severity === 'error')
-  if (against !== undefined)
-    throw new HoldfastError('HF_TARGET_INVALID', against.what, { hint: against.remedy ?? 'see the plan' })
-}
-
 /** What has become of the target since it was planned. @throws HoldfastError HF_TARGET_INVALID */
 export function refuseChange(now: SourceRestorePlan, then: SourceRestorePlan): void {
-  refuseObstacle(now)
+  refuseObstacles(now.problems)
   if (JSON.stringify(now) !== JSON.stringify(then))
     throw new HoldfastError('HF_TARGET_INVALID', 'the target has changed since the restore was planned', {
       hint: 'plan it anew, and see to it that nobody else works there',

@@ -1,9 +1,15 @@
 import { join } from 'node:path'
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
-import type { PlannedRestore, RestoreJob, SourceRestoreObserver, SourceRestoreResult } from '../../restore.ts'
+import {
+  type PlannedRestore,
+  type RestoreJob,
+  refuseObstacles,
+  type SourceRestoreObserver,
+  type SourceRestoreResult,
+} from '../../restore.ts'
 import { SandboxFolder } from '../../sandbox/sandbox-folder.ts'
 import { LiveDump } from '../logical/live-dump.ts'
-import { type LogicalSourcePlace, refuseChange, refuseObstacle, ServerRestore } from '../logical/restore.ts'
+import { type LogicalSourcePlace, refuseChange, ServerRestore } from '../logical/restore.ts'
 import { type LogicalPlan, planServerRestore } from '../logical/restore-plan.ts'
 import { type TargetServer, targetServer } from '../logical/restore-target.ts'
 import type { SandboxServer } from '../proof/sandbox-server.ts'
@@ -115,7 +121,7 @@ class PartsRestore {
     const planned = await this.#planCopy(live)
     // Known only now.
     for (const { severity, what } of planned.plan.problems) if (severity !== 'error') this.#observer.onWarning(what)
-    refuseObstacle(planned.plan)
+    refuseObstacles(planned.plan.problems)
     const observer: SourceRestoreObserver = {
       onStep: (step) => this.#observer.onStep(step),
       onWarning: (message) => this.#observer.onWarning(message),

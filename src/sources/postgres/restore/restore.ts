@@ -8,12 +8,13 @@ import { executeRestore, type Owner, type RestorePlan, RestoreThreads } from '..
 import { removeTree } from '../../../engine/restore/threads/entry-writer.ts'
 import { HoldfastError, systemErrorCode } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/sizes.ts'
-import type {
-  PlannedRestore,
-  RestoreJob,
-  SourceRestoreObserver,
-  SourceRestorePlan,
-  SourceRestoreResult,
+import {
+  type PlannedRestore,
+  type RestoreJob,
+  refuseObstacles,
+  type SourceRestoreObserver,
+  type SourceRestorePlan,
+  type SourceRestoreResult,
 } from '../../restore.ts'
 import { CONTROL_FILE } from '../control-file.ts'
 import { ALLOW_FOLDERS, AUTO_CONF } from '../data-layout.ts'
@@ -58,13 +59,10 @@ export async function planClusterRestore(
 
 function checkAgain(cluster: ClusterPlan, { problems }: SourceRestorePlan): void {
   const { target, spaces, job } = cluster
-  const against = problems.find(({ severity }) => severity === 'error')
-  if (against !== undefined) {
-    const isDamage = [...snapshotProblems(cluster)].some(({ what }) => what === against.what)
-    throw new HoldfastError(isDamage ? 'HF_DATA_DAMAGED' : 'HF_TARGET_INVALID', against.what, {
-      hint: against.remedy ?? 'see the plan',
-    })
-  }
+  const damage = [...snapshotProblems(cluster)].find(({ severity }) => severity === 'error')
+  if (damage !== undefined)
+    throw new HoldfastError('HF_DATA_DAMAGED', damage.what, { hint: damage.remedy ?? 'see the plan' })
+  refuseObstacles(problems)
   const now = inspectDataDirectory(job.target.kind === 'directory' ? job.target.path : target.path)
   const changed = JSON.stringify(now) !== JSON.stringify(target) ? target.path : undefined
   const filled = spaces.mapped.find(({ path, isThere }) => listed(path).length > 0 !== isThere)

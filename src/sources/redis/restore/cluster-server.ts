@@ -1,7 +1,13 @@
 import { interruption } from '../../../engine/storage/interruption.ts'
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/sizes.ts'
-import type { PlannedRestore, SourceRestoreObserver, SourceRestorePlan, SourceRestoreResult } from '../../restore.ts'
+import {
+  type PlannedRestore,
+  refuseObstacles,
+  type SourceRestoreObserver,
+  type SourceRestorePlan,
+  type SourceRestoreResult,
+} from '../../restore.ts'
 import type { SourceProblem } from '../../source.ts'
 import type { RedisClient } from '../client.ts'
 import { parseRange, SLOTS, type SlotRange, slotOf } from '../cluster/slots.ts'
@@ -82,13 +88,7 @@ export async function planCluster(restore: ClusterRestore, signal?: AbortSignal)
   return {
     plan,
     execute: async (observer, executeSignal) => {
-      const refused = plan.problems.find(({ severity }) => severity === 'error')
-      if (refused !== undefined)
-        throw new HoldfastError(
-          'HF_TARGET_INVALID',
-          refused.what,
-          refused.remedy === undefined ? {} : { hint: refused.remedy },
-        )
+      refuseObstacles(plan.problems)
       try {
         await requireUnchanged(restore, state, executeSignal)
         return await new Execution(restore, state, { steps, copies }, observer, executeSignal).run()

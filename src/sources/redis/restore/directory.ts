@@ -5,7 +5,13 @@ import { syncPath } from '../../../engine/posix/sync-tree.ts'
 import { throwIfInterrupted } from '../../../engine/storage/interruption.ts'
 import { HoldfastError, isHoldfastError, systemErrorCode } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/sizes.ts'
-import type { PlannedRestore, SourceRestoreObserver, SourceRestorePlan, SourceRestoreResult } from '../../restore.ts'
+import {
+  type PlannedRestore,
+  refuseObstacles,
+  type SourceRestoreObserver,
+  type SourceRestorePlan,
+  type SourceRestoreResult,
+} from '../../restore.ts'
 import { keyCount, unfitFor } from '../plan-text.ts'
 import { RdbReader } from '../rdb/reader.ts'
 import { type Selection, selectRdb } from '../selection.ts'
@@ -59,13 +65,7 @@ export function planDirectory(restore: DirectoryRestore): PlannedRestore {
     plan,
     execute: async (observer, signal) => {
       const now = inspect(restore, files)
-      const refused = [...plan.problems, ...now.problems].find(({ severity }) => severity === 'error')
-      if (refused !== undefined)
-        throw new HoldfastError(
-          'HF_TARGET_INVALID',
-          refused.what,
-          refused.remedy === undefined ? {} : { hint: refused.remedy },
-        )
+      refuseObstacles([...plan.problems, ...now.problems])
       if (now.overwrites.join('\0') !== state.overwrites.join('\0'))
         throw new HoldfastError('HF_TARGET_INVALID', `${path} is not as it was when the restore was planned`, {
           hint: 'plan it again',

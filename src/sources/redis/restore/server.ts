@@ -2,7 +2,13 @@ import { interruption } from '../../../engine/storage/interruption.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/sizes.ts'
-import type { PlannedRestore, SourceRestoreObserver, SourceRestorePlan, SourceRestoreResult } from '../../restore.ts'
+import {
+  type PlannedRestore,
+  refuseObstacles,
+  type SourceRestoreObserver,
+  type SourceRestorePlan,
+  type SourceRestoreResult,
+} from '../../restore.ts'
 import type { SourceProblem } from '../../source.ts'
 import type { RedisClient } from '../client.ts'
 import { keyText } from '../key-text.ts'
@@ -77,13 +83,7 @@ export async function planServer(restore: ServerRestore, signal?: AbortSignal): 
   return {
     plan,
     execute: async (observer, executeSignal) => {
-      const refused = plan.problems.find(({ severity }) => severity === 'error')
-      if (refused !== undefined)
-        throw new HoldfastError(
-          'HF_TARGET_INVALID',
-          refused.what,
-          refused.remedy === undefined ? {} : { hint: refused.remedy },
-        )
+      refuseObstacles(plan.problems)
       try {
         await requireUnchanged(restore, state, ways)
         return await new Execution(restore, state, ways, observer, executeSignal).run()
