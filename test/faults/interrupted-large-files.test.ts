@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { countFiles, runProgram } from '../support/killed-program.ts'
 import { lacks } from '../support/requirements.ts'
 import { noise } from '../support/storage-victims.ts'
 import {
@@ -18,18 +17,12 @@ const MIB = 1024 * 1024
 const FILES = 7
 const FILE_BYTES = 48 * MIB
 
-const program = join(import.meta.dirname, '../../bin/holdfast')
-
 /** Signals, and how many packs a run has stored by then. */
 const interruptions: readonly (readonly [NodeJS.Signals, number])[] = [
   ['SIGINT', 1],
   ['SIGTERM', 2],
   ['SIGINT', 1],
 ]
-
-const filesIn = (folder: string): number =>
-  readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => /^[0-9a-f]{64}$/.test(entry.name))
-    .length
 
 /** Each file is cut by all threads at the same time, which go on with it while what they have is being stored. */
 test.skipIf(lacks('restic'))(
@@ -41,21 +34,14 @@ test.skipIf(lacks('restic'))(
     mkdirSync(data)
     for (let i = 0; i < FILES; i++) writeFileSync(join(data, `${i}`), noise(i + 1, FILE_BYTES))
     await (await newRepository(path)).close()
-    const count = (kind: string): number => filesIn(join(path, kind))
+    const count = (kind: string): number => countFiles(path, kind)
 
     /** Backs up, and sends `signal` once so many packs are stored. */
-    const backUp = async (signal?: NodeJS.Signals, packs = 0) => {
-      const before = count('data')
-      const child = spawn(program, ['-r', path, '--no-cache', 'backup', '--read-concurrency', '2', data], {
-        env: { ...process.env, HOLDFAST_PASSWORD: PASSWORD },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      let output = ''
-      for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text))
-      const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
-      while (signal && child.exitCode === null && count('data') - before < packs) await sleep(2)
-      if (signal) child.kill(signal)
-      return { status: await ended, output }
+    const backUp = (signal?: NodeJS.Signals, packs = 0) => {
+      const goal = count('data') + packs
+      const when = signal && (() => count('data') >= goal)
+      const args = ['-r', path, '--no-cache', 'backup', '--read-concurrency', '2', data]
+      return runProgram(args, { environment: { HOLDFAST_PASSWORD: PASSWORD }, when, ...(signal ? { signal } : {}) })
     }
 
     for (const [signal, packs] of interruptions) {
