@@ -1,11 +1,15 @@
 /**
- * `node scripts/setup.ts [--sudo]`: installs the Debian packages that tests need and this machine lacks. Only root installs, or with --sudo
+ * `node scripts/setup.ts [--sudo] [--wait]`: installs the Debian packages that tests need and this machine lacks. Only root installs, or with --sudo
  * who may use sudo without a password; everybody else is told the command. Then servers that no package brings are built, once for each
- * machine, where the tools for it are there. Tests that lack something are skipped by name, so nothing missing is no failure here, except a
- * package with HOLDFAST_TEST_ALL set.
+ * machine, where the tools for it are there: in the background, while tests begin, or to their end with --wait. Tests that lack something are
+ * skipped by name, so nothing missing is no failure here, except a package with HOLDFAST_TEST_ALL set.
  */
-import { spawnSync } from 'node:child_process'
-import { commandPath, missingRequirements } from '../test/support/requirements.ts'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { commandPath, missingRequirements, type RequirementName, requirements } from '../test/support/requirements.ts'
+import { toolCache } from '../test/support/tool-cache.ts'
+import { announceMaking, isBeingMade } from '../test/support/tool-making.ts'
 
 const packages = [...new Set(missingRequirements().flatMap(({ debianPackage }) => debianPackage ?? []))]
 
@@ -29,18 +33,33 @@ if (packages.length === 0) {
   }
 }
 
-for (const { what, build, isPresent } of missingRequirements()) {
-  // One build may bring what several tests need.
-  if (build === undefined || isPresent()) continue
-  if (!build.isPossible()) console.log(`Tests that need it will be skipped: ${what}`)
-  else {
-    console.log(`+ making ${what}; it may take minutes`)
-    try {
-      build.run()
-    } catch (error) {
-      console.error(`Tests that need it will be skipped: ${(error as Error).message}`)
-    }
+makeTools()
+
+/** Starts what makes tools: what compiles beside what is only fetched. Without --wait it goes on when this program has ended. */
+function makeTools(): void {
+  const makeable = (Object.keys(requirements) as RequirementName[]).filter((name) => {
+    const { what, build, isPresent } = requirements[name]
+    if (build === undefined || isPresent() || isBeingMade(name)) return false
+    if (!build.isPossible()) console.log(`Tests that need it will be skipped: ${what}`)
+    return build.isPossible()
+  })
+  if (makeable.length === 0) return
+  const isWaiting = process.argv.includes('--wait')
+  mkdirSync(toolCache(), { recursive: true, mode: 0o755 })
+  const log = join(toolCache(), 'making.log')
+  const out = isWaiting ? 'inherit' : openSync(log, 'a')
+  const compiled = makeable.filter((name) => requirements[name].build?.compiles)
+  const fetched = makeable.filter((name) => !compiled.includes(name))
+  for (const names of [compiled, fetched].filter(({ length }) => length > 0)) {
+    const maker = spawn(process.execPath, [join(import.meta.dirname, 'make-tools.ts'), ...names], {
+      stdio: ['ignore', out, out],
+      detached: !isWaiting,
+    })
+    for (const name of names) announceMaking(name, maker.pid!)
+    if (!isWaiting) maker.unref()
   }
+  const where = isWaiting ? '' : `, in the background; tests wait for what they need (${log})`
+  console.log(`+ making ${makeable.join(', ')}: minutes of work${where}`)
 }
 
 /** What has to stand before a command that only root may run; undefined when we may not. */

@@ -16,6 +16,7 @@ import {
   fetchServer,
 } from './servers/postgres-tools.ts'
 import { restServerProgram } from './servers/rest-program.ts'
+import { awaitMaking } from './tool-making.ts'
 
 export { commandPath } from './command-path.ts'
 
@@ -35,6 +36,8 @@ export interface Build {
   readonly isPossible: () => boolean
   /** @throws Error */
   readonly run: () => void
+  /** That it keeps processors busy for minutes, where others wait for the network: one such is made at a time. */
+  readonly compiles?: true
 }
 
 const command = (name: string, debianPackage = name): Requirement => ({
@@ -85,17 +88,17 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
   'fake-gcs-server': {
     what: `fake-gcs-server ${FAKE_GCS_VERSION} (built by scripts/setup.ts with Go)`,
     isPresent: hasFakeGcs,
-    build: { isPossible: canMakeFakeGcs, run: makeFakeGcs },
+    build: { isPossible: canMakeFakeGcs, run: makeFakeGcs, compiles: true },
   },
   ferretdb: {
     what: `FerretDB ${FERRETDB_VERSION} over DocumentDB (built by scripts/setup.ts on Debian with Go)`,
     isPresent: hasFerret,
-    build: { isPossible: canMakeFerret, run: makeFerret },
+    build: { isPossible: canMakeFerret, run: makeFerret, compiles: true },
   },
   minio: {
     what: 'MinIO (built by scripts/setup.ts with Go)',
     isPresent: hasMinio,
-    build: { isPossible: canMakeMinio, run: makeMinio },
+    build: { isPossible: canMakeMinio, run: makeMinio, compiles: true },
   },
   moto: {
     what: `moto ${MOTO_VERSION} for AWS KMS (installed by scripts/setup.ts where Python has pip)`,
@@ -150,10 +153,11 @@ export type RequirementName =
   | 'root'
 
 /**
- * True when this machine lacks one of `names`: `describe.skipIf(lacks('restic'))`. With HOLDFAST_TEST_ALL set, as in CI, what can be
+ * True when this machine lacks one of `names`: `describe.skipIf(lacks('restic'))`. Waits for those that are being made. With HOLDFAST_TEST_ALL set, as in CI, what can be
  * installed and is not there is a failure and no reason to skip.
  */
 export function lacks(...names: readonly RequirementName[]): boolean {
+  for (const name of names) awaitMaking(name)
   const missing = missingRequirements(names)
   const installable = missing.filter(({ debianPackage }) => debianPackage !== undefined)
   if (process.env.HOLDFAST_TEST_ALL && installable.length > 0) {

@@ -1,6 +1,7 @@
 import { relative } from 'node:path'
 import type { Reporter, TestModule } from 'vitest/node'
 import { missingRequirements } from './requirements.ts'
+import { failedMakings } from './tool-making.ts'
 
 /** Names and counts the tests that were skipped, and what this machine would need to run them. */
 export default class SkipReporter implements Reporter {
@@ -13,6 +14,7 @@ export default class SkipReporter implements Reporter {
       missingRequirements().map(({ what, debianPackage }) =>
         debianPackage ? `${what} (package ${debianPackage})` : what,
       ),
+      failedMakings(),
     )
     if (report !== '') process.stdout.write(report)
   }
@@ -24,10 +26,15 @@ interface SkippedOfFile {
 }
 
 /** The text of the report; empty when nothing was skipped. */
-export function describeSkips(files: readonly SkippedOfFile[], missing: readonly string[]): string {
+export function describeSkips(
+  files: readonly SkippedOfFile[],
+  missing: readonly string[],
+  failed: readonly { readonly name: string; readonly failure: string }[] = [],
+): string {
   const count = files.reduce((sum, { skipped }) => sum + skipped.length, 0)
   if (count === 0) return ''
   const names = files.flatMap(({ file, skipped }) => skipped.map((name) => `  ${file} > ${name}\n`))
   const needs = missing.length > 0 ? `Not on this machine: ${missing.join(', ')}\n` : ''
-  return `\n${count} ${count === 1 ? 'test was' : 'tests were'} skipped:\n${names.join('')}${needs}`
+  const failures = failed.map(({ name, failure }) => `Could not be made: ${name}: ${failure}\n`).join('')
+  return `\n${count} ${count === 1 ? 'test was' : 'tests were'} skipped:\n${names.join('')}${needs}${failures}`
 }

@@ -7,7 +7,7 @@ export const AZURITE_VERSION = '3.35.0'
 
 const NAME = `azurite-${AZURITE_VERSION}`
 /** It takes half a minute; a registry that hangs must not keep the tests from running without. */
-const INSTALL_MS = 5 * 60_000
+const INSTALL_MS = 10 * 60_000
 
 export const hasAzurite = (): boolean => hasTool(NAME)
 

@@ -8,7 +8,7 @@ export const FAKE_GCS_VERSION = '1.56.1'
 
 const NAME = `fake-gcs-server-${FAKE_GCS_VERSION}`
 const MODULE = `github.com/fsouza/fake-gcs-server@v${FAKE_GCS_VERSION}`
-const BUILD_MS = 10 * 60_000
+const BUILD_MS = 20 * 60_000
 
 export const hasFakeGcs = (): boolean => hasTool(NAME)
 

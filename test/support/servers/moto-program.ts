@@ -7,7 +7,7 @@ export const MOTO_VERSION = '5.2.5'
 
 /** Changes with the recipe. */
 const NAME = `moto-${MOTO_VERSION}-1`
-const INSTALL_LIMIT_MS = 5 * 60 * 1000
+const INSTALL_LIMIT_MS = 10 * 60 * 1000
 
 /** Whether moto has been installed for tests on this machine. */
 export const hasMoto = (): boolean => commandPath('python3') !== undefined && hasTool(NAME)

@@ -138,7 +138,7 @@ function wrap(debian: string, name: string): void {
   writeFileSync(program, `${lines.join('\n')}\n`, { mode: 0o755 })
 }
 
-const COMMAND_MS = 5 * 60_000
+const COMMAND_MS = 20 * 60_000
 
 function run(program: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): void {
   const { status, stderr, error } = spawnSync(program, args, {
