@@ -38,13 +38,13 @@ const newMaker = async (): Promise<TreeMaker> =>
 const snapshotOf = (tree: Id, id = 'ab'): StoredSnapshot =>
   ({ id: id.repeat(32), tree, time: localTimestamp(0n), paths: ['/'] }) as unknown as StoredSnapshot
 
-/** Counts how often the storage is read. */
-function countReads(repository: Repository): { reads: number } {
-  const count = { reads: 0 }
-  const get = repository.storage.get.bind(repository.storage)
-  repository.storage.get = async (...args) => {
-    count.reads++
-    return await get(...args)
+/** Counts how many trees are opened. */
+function countTrees(repository: Repository): { trees: number } {
+  const count = { trees: 0 }
+  const openBlob = repository.openBlob.bind(repository)
+  repository.openBlob = (...args) => {
+    count.trees++
+    return openBlob(...args)
   }
   return count
 }
@@ -151,7 +151,7 @@ describe('finding files', () => {
     await maker.writer.flush()
     const snapshots = [snapshotOf(first, '11'), snapshotOf(second, '22'), snapshotOf(second, '33')]
     const found: string[] = []
-    const count = countReads(maker.repository)
+    const count = countTrees(maker.repository)
     await findFiles(maker.repository, snapshots, createFindPattern({ patterns: ['report.*'] }), {
       onFound: (snapshot, { path }) => found.push(`${snapshot.id.slice(0, 2)}${path}`),
       onUnreadable: (_, tree) => found.push(tree),
@@ -164,7 +164,7 @@ describe('finding files', () => {
       '33/report.txt',
     ])
     // Roots and docs of each snapshot, but the barren part once.
-    expect(count.reads).toBe(3 + 3 + 2)
+    expect(count.trees).toBe(3 + 3 + 2)
   })
 
   test('searches the same folder again where it lies in another place', async () => {
