@@ -1,3 +1,4 @@
+import { HoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
 import { BlobLoader } from './blob-loader.ts'
 import type { Repository } from './repository.ts'
@@ -24,7 +25,13 @@ export class TreeLoader {
   /** The tree if it can be had without waiting and is intact; otherwise undefined, and `load` may still find it elsewhere. */
   loadAtHand(id: Id): Tree | undefined {
     const plaintext = this.loadBytesAtHand(id)
-    return plaintext && decodeTree(plaintext, id)
+    try {
+      return plaintext && decodeTree(plaintext, id)
+    } catch (error) {
+      // `load` tells what is wrong with it.
+      if (error instanceof HoldfastError) return undefined
+      throw error
+    }
   }
 
   /** As `loadAtHand`, the bytes of the tree blob. */

@@ -50,7 +50,7 @@ export async function walkTrees(repository: Repository, roots: Iterable<Id>, opt
           turnStart = monotonicMilliseconds()
         }
         throwIfInterrupted(signal)
-        const tree = loadAtHand(loader, id)
+        const tree = loader.loadAtHand(id)
         if (tree) visit(id, tree)
         else remote.push(id)
       }
@@ -65,15 +65,5 @@ export async function walkTrees(repository: Repository, roots: Iterable<Id>, opt
     }
   } finally {
     loader.close()
-  }
-}
-
-function loadAtHand(loader: TreeLoader, id: Id): Tree | undefined {
-  try {
-    return loader.loadAtHand(id)
-  } catch (error) {
-    // An undecodable tree: the slow way reports it.
-    if (error instanceof HoldfastError) return undefined
-    throw error
   }
 }

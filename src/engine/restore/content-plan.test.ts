@@ -2,9 +2,11 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { fromHex } from '../../lib/bytes.ts'
 import { BlobTableBuilder } from '../repository/index/blob-table.ts'
+import { remoteRanges } from '../repository/pack/read-ranges.ts'
 import { planContent } from './content-plan.ts'
 import { DataBlobs } from './data-blobs.ts'
 import { type EntryTable, EntryTableBuilder, ROOT } from './entry-table.ts'
+import { planFetches } from './fetch-plan.ts'
 import { readWindows } from './threads/read-windows.ts'
 
 const MIB = 1024 * 1024
@@ -146,6 +148,35 @@ test('a pack is read in pieces that hold every blob, leave large gaps out and st
       }
     }),
     { numRuns: 100 },
+  )
+})
+
+test('a pack that is far away is fetched in stretches that hold every blob, leave large gaps out, stay small and do not overlap', () => {
+  const { requestBytes, gapBytes } = remoteRanges
+  fc.assert(
+    fc.property(cases, ({ blobs, gaps, files }) => {
+      const rows = makeBlobs(blobs, gaps)
+      const { table, content } = makeTable(files)
+      const reach = { bytes: requestBytes, gapBytes }
+      const { placements, tasks } = planContent(table, content, rows, 5, new Map(), reach)
+      const fetches = planFetches(tasks, placements, rows)
+      expect(fetches.flatMap((fetch) => fetch.tasks)).toEqual(tasks)
+      let previous = { pack: -1, end: 0 }
+      for (const { pack, offset, length, tasks } of fetches) {
+        if (pack === previous.pack) expect(offset).toBeGreaterThanOrEqual(previous.end)
+        previous = { pack, end: offset + length }
+        const used = new Set<number>()
+        for (const { from, to } of tasks) for (let at = from; at < to; at++) used.add(placements.row[at]!)
+        for (const row of used) {
+          expect(rows.offset(row)).toBeGreaterThanOrEqual(offset)
+          expect(rows.offset(row) + rows.length(row)).toBeLessThanOrEqual(offset + length)
+        }
+        expect(used.size === 1 || length <= requestBytes).toBe(true)
+        const bytes = [...used].reduce((sum, row) => sum + rows.length(row), 0)
+        expect(length - bytes).toBeLessThanOrEqual(gapBytes * (used.size - 1))
+      }
+    }),
+    { numRuns: 150 },
   )
 })
 

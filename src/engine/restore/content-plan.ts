@@ -1,7 +1,7 @@
 import type { DataBlobs } from './data-blobs.ts'
 import type { EntryTable } from './entry-table.ts'
 
-/** A task ends when it has come to this many stored bytes, so that threads finish together, */
+/** A task of packs on this machine ends when it has come to this many stored bytes, so that threads finish together, */
 const TASK_STORED_BYTES = 16 * 1024 * 1024
 /** or writes this much, as highly compressed and often repeated blobs do, */
 const TASK_WRITTEN_BYTES = 64 * 1024 * 1024
@@ -42,13 +42,25 @@ export interface ContentPlan {
 /** Blobs that are right already, of files changed in place: a byte for each blob of the file, not 0 when it is. */
 export type PresentBlobs = ReadonlyMap<number, Uint8Array>
 
-/** Orders the writing of all content: each pack is read once from its beginning to its end, each blob once for all places. */
+/** How far apart the blobs of a task may lie in their pack. */
+export interface TaskReach {
+  /** From the first one's beginning to the last one's end. */
+  readonly bytes: number
+  /** Between two of them. */
+  readonly gapBytes: number
+}
+
+/**
+ * Orders the writing of all content: each pack is read once from its beginning to its end, each blob once for all places.
+ * @param reach when the bytes of a task are fetched with one request; a blob that is larger by itself is a task of its own
+ */
 export function planContent(
   table: EntryTable,
   content: Uint32Array,
   rows: DataBlobs,
   packCount: number,
   present: PresentBlobs,
+  reach?: TaskReach,
 ): ContentPlan {
   const unordered = collectPlacements(table, content, rows, present)
   const { order, packs } = orderPlacements(unordered, rows, packCount)
@@ -58,7 +70,7 @@ export function planContent(
     placements.entry[at] = unordered.entry[from]!
     placements.offset[at] = unordered.offset[from]!
   }
-  const cuts = cutTasks(placements, packs, table, rows)
+  const cuts = cutTasks(placements, packs, table, rows, reach)
   return { placements, ...findShared(cuts, placements, table) }
 }
 
@@ -171,7 +183,13 @@ interface Cut {
   readonly to: number
 }
 
-function cutTasks(placements: Placements, packs: readonly PackStart[], table: EntryTable, rows: DataBlobs): Cut[] {
+function cutTasks(
+  placements: Placements,
+  packs: readonly PackStart[],
+  table: EntryTable,
+  rows: DataBlobs,
+  reach: TaskReach | undefined,
+): Cut[] {
   const cuts: Cut[] = []
   for (let p = 0; p + 1 < packs.length; p++) {
     const { pack, start } = packs[p]!
@@ -180,10 +198,18 @@ function cutTasks(placements: Placements, packs: readonly PackStart[], table: En
     let stored = 0
     let written = 0
     let longFiles = new Set<number>()
+    let readTo = 0
     for (let at = start; at < end; at++) {
       const row = placements.row[at]!
       const entry = placements.entry[at]!
-      const isFull = stored >= TASK_STORED_BYTES || written >= TASK_WRITTEN_BYTES
+      const blobEnd = rows.offset(row) + rows.length(row)
+      const isBeyond =
+        reach !== undefined &&
+        at > from &&
+        row !== placements.row[at - 1] &&
+        (rows.offset(row) - readTo > reach.gapBytes || blobEnd - rows.offset(placements.row[from]!) > reach.bytes)
+      readTo = Math.max(at === from ? 0 : readTo, blobEnd)
+      const isFull = isBeyond || stored >= TASK_STORED_BYTES || written >= TASK_WRITTEN_BYTES
       if (isFull || at - from >= TASK_PLACES || longFiles.size >= TASK_LONG_FILES) {
         cuts.push({ pack, from, to: at })
         from = at

@@ -9,15 +9,16 @@ import { byteStringToText } from '../repository/tree/node.ts'
 import { throwIfInterrupted } from '../storage/interruption.ts'
 import type { PackTask } from './content-plan.ts'
 import { ROOT } from './entry-table.ts'
+import { type PackFetch, planFetches } from './fetch-plan.ts'
 import { type MissingRange, missingContent } from './missing-content.ts'
+import { type FetchedBytes, fetchEach } from './pack-fetcher.ts'
 import type { RestoreObserver, RestoreProgress } from './restore-observer.ts'
 import { deletedItems, itemOf, type RestorePlan, targetPathOf } from './restore-plan.ts'
 import { RestoreThreads } from './restore-threads.ts'
 import { SharedFiles } from './shared-files.ts'
 import { beginOnThreads } from './thread-plan.ts'
 import { type CreatedFile, EntryWriter, removeTree } from './threads/entry-writer.ts'
-import type { RestoreResult, WrittenEntries } from './threads/messages.ts'
-import { readWindows } from './threads/read-windows.ts'
+import type { FetchedStretch, RestoreResult, WrittenEntries } from './threads/messages.ts'
 
 export interface ExecuteOptions {
   readonly observer: RestoreObserver
@@ -135,43 +136,29 @@ class Execution implements Disposable {
   }
 
   async #writeContent(): Promise<void> {
-    const { directory, connections } = this.#repository.storage.properties
-    const tasks = inStrands(this.#plan.writing.tasks, this.#threads.count)
-    const atATime = directory ? this.#threads.count * 2 : Math.max(connections, this.#threads.count * 2)
-    await forEachParallel(tasks, atATime, async (task) => {
-      throwIfInterrupted(this.#signal)
-      const pack = this.#repository.index.packId(task.pack)
-      const pieces = directory ? undefined : await this.#fetch(task, pack)
-      const shared = this.#acquire(task)
-      const { from, to } = task
-      const result = await this.#threads.run({
-        kind: 'content',
-        pack,
-        from,
-        to,
-        shared: Int32Array.from(shared.flatMap(({ entry, file }) => [entry, file?.fd ?? -1])),
-        pieces,
-      })
-      await this.#contentWritten(result)
-      for (const { entry, file } of shared) if (file !== undefined) this.#release(entry)
-      this.#observer.onProgress?.(this.#progress)
-    })
+    const { tasks, placements } = this.#plan.writing
+    const { count } = this.#threads
+    if (this.#repository.storage.properties.directory !== undefined) {
+      await forEachParallel(inStrands(tasks, count), count * 2, (task) => this.#writeTask(task, undefined))
+      return
+    }
+    const fetches = inStrands(planFetches(tasks, placements, this.#plan.rows), count)
+    const use = async ({ tasks, offset, length }: PackFetch, bytes: FetchedBytes): Promise<void> => {
+      for (const task of tasks) await this.#writeTask(task, { offset, length, bytes })
+    }
+    await fetchEach(this.#repository, fetches, use, { signal: this.#signal })
   }
 
-  /** Stored bytes of each window of a task, from storage that threads cannot read. */
-  async #fetch(task: PackTask, pack: string): Promise<(Uint8Array | undefined)[]> {
-    const pieces: (Uint8Array | undefined)[] = []
-    for (const { offset, length } of readWindows(this.#plan.writing.placements, this.#plan.rows, task.from, task.to)) {
-      try {
-        const options = { signal: this.#signal }
-        pieces.push(await this.#repository.storage.get({ kind: 'data', name: pack }, { offset, length }, options))
-      } catch {
-        throwIfInterrupted(this.#signal)
-        // Its blobs are looked for one by one, also in other places.
-        pieces.push(undefined)
-      }
-    }
-    return pieces
+  async #writeTask(task: PackTask, fetched: FetchedStretch | undefined): Promise<void> {
+    throwIfInterrupted(this.#signal)
+    const pack = this.#repository.index.packId(task.pack)
+    const shared = this.#acquire(task)
+    const { from, to } = task
+    const descriptors = Int32Array.from(shared.flatMap(({ entry, file }) => [entry, file?.fd ?? -1]))
+    const result = await this.#threads.run({ kind: 'content', pack, from, to, shared: descriptors, fetched })
+    await this.#contentWritten(result)
+    for (const { entry, file } of shared) if (file !== undefined) this.#release(entry)
+    this.#observer.onProgress?.(this.#progress)
   }
 
   #acquire(task: PackTask): { readonly entry: number; readonly file: CreatedFile | undefined }[] {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { HoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
 import { parsePatterns } from '../archive/filter/pattern.ts'
+import { remoteRanges } from '../repository/pack/read-ranges.ts'
 import type { Repository } from '../repository/repository.ts'
 import { compareFiles, type FileComparison } from './compare-files.ts'
 import { type PresentBlobs, planContent } from './content-plan.ts'
@@ -66,7 +67,9 @@ export async function planRestore(
       await own?.close()
     }
   }
-  const writing = planContent(entries, content, rows, repository.index.packCount, present)
+  const isAtHand = repository.storage.properties.directory !== undefined
+  const reach = isAtHand ? undefined : { bytes: remoteRanges.requestBytes, gapBytes: remoteRanges.gapBytes }
+  const writing = planContent(entries, content, rows, repository.index.packCount, present, reach)
   return {
     tree,
     target,

@@ -26,6 +26,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
   /** For packs: it holds trees, which are read again and again, so a cache keeps it. Backends and other layers pass it on unused. */
   readonly cacheable?: boolean | undefined
+  /**
+   * For a `get` of a range: memory of as many bytes that the store may put them into, and return. It may have been written to when the call
+   * fails, and is not touched any more once it has ended. Use `readInto`, since a store need not heed it.
+   */
+  readonly into?: Uint8Array | undefined
 }
 
 export interface PutOptions extends CallOptions {

@@ -8,14 +8,13 @@ import type { PackDirectory } from '../../storage/local/pack-files.ts'
 import { blobTypes } from '../blob.ts'
 import { rowsOf } from '../pack/blob-rows.ts'
 import type { PackEntry } from '../pack/header.ts'
-import { type PackRange, type RangeLimits, rangesOf } from '../pack/read-ranges.ts'
+import { type PackRange, type RangeLimits, rangesOf, remoteRanges } from '../pack/read-ranges.ts'
 import type { Repository } from '../repository.ts'
 import { BlobWriter } from '../write/blob-writer.ts'
 import type { CopyNotice, CopyResult, CopyTask, CopyThreadData } from './messages.ts'
 
 /** What a thread gets at a time. Where reading costs nothing but the bytes, unneeded ones are not worth much. */
 const localLimits: RangeLimits = { gapBytes: 64 * 1024, requestBytes: 8 * 1024 * 1024 }
-const remoteLimits: RangeLimits = { gapBytes: 1024 * 1024, requestBytes: 8 * 1024 * 1024 }
 
 /** Tasks under way for each thread, so that none waits for the next. */
 const TASKS_PER_THREAD = 2
@@ -125,7 +124,7 @@ export class CopyPool {
   async *#ranges(parts: Iterable<PackPart> | AsyncIterable<PackPart>): AsyncGenerator<SourceRange> {
     for await (const part of parts) {
       const isAtHand = this.#source.storage.properties.directory !== undefined || part.isKept
-      const ranges = [...rangesOf(part.blobs, isAtHand ? localLimits : remoteLimits)]
+      const ranges = [...rangesOf(part.blobs, isAtHand ? localLimits : remoteRanges)]
       const left = { ranges: ranges.length }
       for (const range of ranges) yield { ...range, part, left }
     }

@@ -1,11 +1,6 @@
 import type { Id } from '../../../lib/id.ts'
 import type { Storage } from '../../storage/storage.ts'
 
-/** Unneeded bytes up to this many between two blobs are read with them: cheaper than another request. */
-const MAX_GAP_BYTES = 1024 * 1024
-/** One request brings at most this much, so that memory stays flat. */
-const MAX_REQUEST_BYTES = 32 * 1024 * 1024
-
 interface Placed {
   readonly offset: number
   readonly length: number
@@ -21,6 +16,13 @@ export interface RangeLimits {
   /** Only a blob that is larger by itself makes a larger range. */
   readonly requestBytes: number
 }
+
+/**
+ * How packs of a store behind a network are read. Unneeded bytes are read along up to what crosses a connection in the time that another
+ * request waits for its answer: 50 ms at 20 MiB/s. A request brings so much that waiting for it hardly counts, and so little that each
+ * connection can have one under way in bounded memory.
+ */
+export const remoteRanges: RangeLimits = { gapBytes: 1024 * 1024, requestBytes: 8 * 1024 * 1024 }
 
 /** How to read some blobs of one pack with few requests. */
 export function* rangesOf<Blob extends Placed>(
@@ -49,8 +51,7 @@ export async function* readRanges<Blob extends Placed>(
   blobs: readonly Blob[],
   signal?: AbortSignal,
 ): AsyncGenerator<{ readonly blob: Blob; readonly sealed: Uint8Array }> {
-  const limits = { gapBytes: MAX_GAP_BYTES, requestBytes: MAX_REQUEST_BYTES }
-  for (const { offset, length, blobs: wanted } of rangesOf(blobs, limits)) {
+  for (const { offset, length, blobs: wanted } of rangesOf(blobs, remoteRanges)) {
     const bytes = await storage.get({ kind: 'data', name: pack }, { offset, length }, { signal })
     for (const blob of wanted)
       yield { blob, sealed: bytes.subarray(blob.offset - offset, blob.offset - offset + blob.length) }

@@ -4,14 +4,14 @@ import { hashTogether, type Sha256Job } from '../../kernels/sha256.ts'
 import { createZstd, type Zstd } from '../../kernels/zstd.ts'
 import type { Placements } from '../content-plan.ts'
 import type { DataBlobs } from '../data-blobs.ts'
-import { type ReadWindow, readWindows } from './read-windows.ts'
+import type { ReadWindow } from './read-windows.ts'
 
 /** Plaintext that is hashed together: enough blobs to keep all lanes busy, little enough to stay near the processor. */
 const BATCH_BYTES = 8 * 1024 * 1024
 const MAX_BATCH_BLOBS = 256
 
-/** How the stored bytes of a window are had. `index` counts the windows of a task; it is -1 for a single blob of a window that failed. */
-export type ReadPiece = (window: ReadWindow, index: number) => Uint8Array
+/** How the stored bytes of a window are had, or those of a single blob of a window that failed. */
+export type ReadPiece = (window: ReadWindow) => Uint8Array
 
 export interface BlobSink {
   /** A blob that is what its id says, and the placements that want it. `bytes` are valid during the call only. */
@@ -49,11 +49,16 @@ export class BlobReader {
     this.#zstd.close()
   }
 
-  /** Reads the blobs of placements `from` to `to` and hands each, once, to `sink`, in the order of the placements. */
-  read(placements: Placements, rows: DataBlobs, from: number, to: number, readPiece: ReadPiece, sink: BlobSink): void {
-    let index = 0
-    for (const window of readWindows(placements, rows, from, to)) {
-      const piece = tryRead(readPiece, window, index++)
+  /** Reads the blobs of some windows and hands each, once, to `sink`, in the order of the placements. */
+  read(
+    placements: Placements,
+    rows: DataBlobs,
+    windows: Iterable<ReadWindow>,
+    readPiece: ReadPiece,
+    sink: BlobSink,
+  ): void {
+    for (const window of windows) {
+      const piece = tryRead(readPiece, window)
       if (piece instanceof Uint8Array) this.#openBlobs(placements, rows, window, piece, sink)
       else this.#readSingly(placements, rows, window, readPiece, sink)
     }
@@ -65,7 +70,7 @@ export class BlobReader {
     for (const [from, to] of blobRuns(placements, window)) {
       const row = placements.row[from]!
       const single = { offset: rows.offset(row), length: rows.length(row), from, to }
-      const piece = tryRead(readPiece, single, -1)
+      const piece = tryRead(readPiece, single)
       if (piece instanceof Uint8Array) this.#openBlobs(placements, rows, single, piece, sink)
       else sink.damaged(piece.error, from, to)
     }
@@ -120,9 +125,9 @@ export class BlobReader {
   }
 }
 
-function tryRead(readPiece: ReadPiece, window: ReadWindow, index: number): Uint8Array | { readonly error: unknown } {
+function tryRead(readPiece: ReadPiece, window: ReadWindow): Uint8Array | { readonly error: unknown } {
   try {
-    return readPiece(window, index)
+    return readPiece(window)
   } catch (error) {
     return { error }
   }

@@ -26,6 +26,14 @@ export interface ThreadPlan {
   readonly rules: WriteRules
 }
 
+/** Stored bytes of a pack. */
+export interface FetchedStretch {
+  readonly offset: number
+  readonly length: number
+  /** Undefined when they could not be had. */
+  readonly bytes: Uint8Array<SharedArrayBuffer> | undefined
+}
+
 export type RestoreTask =
   | { readonly kind: 'begin'; readonly plan: ThreadPlan }
   /** Compares files with what they should hold: triples of entry, first and end of the blobs, counted within the file. */
@@ -38,8 +46,8 @@ export type RestoreTask =
       readonly to: number
       /** Files that others write to as well: pairs of entry and descriptor; -1 for those that could not be opened. */
       readonly shared: Int32Array
-      /** Stored bytes of each window, for packs the thread cannot read; undefined where reading failed. */
-      readonly pieces: readonly (Uint8Array | undefined)[] | undefined
+      /** The stretch of the pack that all blobs lie in, for packs the thread cannot read. */
+      readonly fetched: FetchedStretch | undefined
     }
   /** Everything else: empty files, files that only lack attributes, links, devices and fifos. */
   | { readonly kind: 'entries'; readonly entries: Uint32Array }

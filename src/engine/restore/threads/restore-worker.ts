@@ -13,7 +13,7 @@ import { BlobReader, type ReadPiece } from './blob-reader.ts'
 import { ContentComparer } from './content-comparer.ts'
 import { type CreatedFile, EntryWriter, type OpenFile } from './entry-writer.ts'
 import type { FailedEntry, RestoreResult, RestoreTask, ThreadPlan } from './messages.ts'
-import { WINDOW_BYTES } from './read-windows.ts'
+import { readWindows, WINDOW_BYTES } from './read-windows.ts'
 
 type ContentTask = Extract<RestoreTask, { kind: 'content' }>
 
@@ -92,7 +92,9 @@ export class RestoreWorker {
     const { placements } = this.#plan!
     const writing = new ContentWriting(this.#writer!, placements, task)
     try {
-      this.#reader!.read(placements, this.#rows!, task.from, task.to, this.#pieceReader(task), writing)
+      const { fetched, from, to } = task
+      const windows = fetched ? [{ ...fetched, from, to }] : readWindows(placements, this.#rows!, from, to)
+      this.#reader!.read(placements, this.#rows!, windows, this.#pieceReader(task), writing)
     } finally {
       writing.close()
     }
@@ -102,12 +104,12 @@ export class RestoreWorker {
   /** How to get at the stored bytes: read from the pack, or handed over. */
   #pieceReader(task: ContentTask): ReadPiece {
     const { directory } = this.#plan!
-    const { pieces } = task
-    if (pieces !== undefined)
-      return (_, index) => {
-        const piece = pieces[index]
-        if (piece === undefined) throw new HoldfastError('HF_STORAGE_IO', `part of pack ${task.pack} could not be read`)
-        return piece
+    const { fetched } = task
+    if (fetched !== undefined)
+      return ({ offset, length }) => {
+        const { bytes } = fetched
+        if (bytes === undefined) throw new HoldfastError('HF_STORAGE_IO', `part of pack ${task.pack} could not be read`)
+        return bytes.subarray(offset - fetched.offset, offset - fetched.offset + length)
       }
     return ({ offset, length }) => {
       if (this.#sealed.length < length) this.#sealed = new Uint8Array(Math.max(length, WINDOW_BYTES))
