@@ -138,7 +138,7 @@ async function makeOnce(
     )
     if (isThere) return
     const typed = password && (await readFirstPassword(context, password))
-    const sealed = keys && (await firstSealedPassword(context, keys, typed))
+    const sealed = keys && (await firstSealedPassword(context, keys, typed, storage))
     await initRepository(
       storage,
       { password: sealed?.password ?? typed! },

@@ -63,15 +63,38 @@ function requireSameRepository(
   })
 }
 
+/** The password of a repository whose making was cut off behind its key file, if one of `keys` opens that. */
+async function begunPassword(
+  storage: Storage,
+  keys: readonly PasswordKey[],
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const { loadSealed, openBySealed } = await import('../engine/keys/open-sealed.ts')
+  try {
+    await storage.stat({ kind: 'config' }, { signal })
+    return undefined
+  } catch (error) {
+    if (!isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) throw error
+  }
+  if ((await loadSealed(storage, signal)).length === 0) return undefined
+  try {
+    return (await openBySealed(storage, keys, async (password) => password, signal)).password
+  } catch (error) {
+    if (isHoldfastError(error, 'HF_KEY_UNAVAILABLE')) return undefined
+    throw error
+  }
+}
+
 /** The password of a repository that is about to be made, and how it is sealed for its keys; a new one unless `password` is to be it. */
 export async function firstSealedPassword(
   { signal }: CommandContext,
   keys: ConfiguredKeys,
   password: string | undefined,
+  storage: Storage,
 ): Promise<{ readonly password: string; readonly seal: (repository: Id) => Promise<KeyEnvelope> }> {
   const { newPassword, sealPassword, verifySealed } = await import('../engine/keys/seal-password.ts')
   const loaded: readonly PasswordKey[] = await keys.load()
-  const chosen = password ?? newPassword()
+  const chosen = password ?? (await begunPassword(storage, loaded, signal)) ?? newPassword()
   return {
     password: chosen,
     async seal(repository) {

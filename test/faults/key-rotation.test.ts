@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -9,7 +9,9 @@ import { openBySealed } from '../../src/engine/keys/open-sealed.ts'
 import { sealPassword } from '../../src/engine/keys/seal-password.ts'
 import { initRepository, openRepository } from '../../src/engine/repository/repository.ts'
 import { openLocalStorage } from '../../src/engine/storage/local/local-storage.ts'
-import { CHEAP_KDF, PASSWORD, scratchFolder } from '../support/test-repository.ts'
+import { countFiles, runProgram } from '../support/killed-program.ts'
+import { backUp, CHEAP_KDF, PASSWORD, reopen, scratchFolder } from '../support/test-repository.ts'
+import { loadEverything } from '../support/whole-snapshots.ts'
 
 /** `HOLDFAST_KILLS=500 npx vitest run test/faults/key-rotation.test.ts` for the long run. */
 const KILLS = Math.ceil(Number(process.env.HOLDFAST_KILLS ?? 30) / 10)
@@ -28,7 +30,7 @@ const keysIn = (repository: string): readonly string[] =>
 
 test.each(Object.entries(moments))(
   'a rotation killed %s is finished by the next one',
-  { timeout: 120_000 },
+  { timeout: 120_000 + KILLS * 30_000 },
   async (_, isTime) => {
     using scratch = scratchFolder()
     const { generateX25519Identity } = await import('age-encryption')
@@ -77,52 +79,83 @@ test.each(Object.entries(moments))(
   },
 )
 
-test('a new master key, killed while copying and while removing, loses no snapshot', { timeout: 240_000 }, async () => {
+/** Moments of a move to another master key; each run is killed once there is so much more than when it began. */
+const copying: readonly (readonly [kind: string, more: number])[] = [
+  ['keys', 1],
+  ['data', 1],
+  ['data', 2],
+  ['index', 1],
+  ['snapshots', 1],
+  ['snapshots', 2],
+]
+/** The same of what is removed in the end. */
+const removing: readonly string[] = ['snapshots', 'index', 'data']
+
+test('a new master key, killed while copying and while removing, loses no snapshot', {
+  timeout: 240_000 + KILLS * 60_000,
+}, async () => {
   using scratch = scratchFolder()
   const [old, next] = [scratch.join('old'), scratch.join('next')]
   writeFileSync(scratch.join('password'), PASSWORD, { mode: 0o600 })
-  const main = { url: old, password: `file:${scratch.join('password')}` }
-  writeFileSync(scratch.join('holdfast.yaml'), JSON.stringify({ version: 1, repositories: { main } }))
-  await initRepository(openLocalStorage(old), { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
-  const start = (...args: readonly string[]) =>
-    spawn(program, ['--no-cache', '--pack-size', '4', ...args], {
-      env: { ...process.env, HOLDFAST_CONFIG: scratch.join('holdfast.yaml') },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-  /** Runs it, and kills it once `isTime`. */
-  const run = async (args: readonly string[], isTime: () => boolean = () => false): Promise<number | null> => {
-    const child = start(...args)
-    let stderr = ''
-    child.stderr!.on('data', (text) => (stderr += text))
-    const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
-    while (child.exitCode === null && child.signalCode === null && !isTime()) await sleep(2)
-    if (isTime()) child.kill('SIGKILL')
-    const status = await ended
+  /** Runs it to its end, or until the moment comes; what is killed leaves its locks. */
+  const run = async (args: readonly string[], when?: () => boolean): Promise<number | null> => {
+    const environment = { HOLDFAST_CONFIG: scratch.join('holdfast.yaml') }
+    const { status, output } = await runProgram(['--no-cache', '--pack-size', '4', ...args], { environment, when })
     for (const repository of [old, next]) rmSync(join(repository, 'locks'), { recursive: true, force: true })
-    if (status !== 0 && status !== null) throw new Error(stderr)
+    if (status !== 0 && status !== null) throw new Error(output)
     return status
   }
-  const count = (repository: string, kind: string): number => {
-    const folder = join(repository, kind)
-    if (!existsSync(folder)) return 0
-    const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
-    return entries.filter((entry) => entry.isFile() && /^[0-9a-f]{64}$/.test(entry.name)).length
+  let kills = 0
+  for (let round = 0; kills < KILLS; round++) {
+    expect(round, 'runs that ended before they were killed').toBeLessThan(2 * KILLS)
+    for (const repository of [old, next]) rmSync(repository, { recursive: true, force: true })
+    const main = { url: old, password: `file:${scratch.join('password')}` }
+    writeFileSync(scratch.join('holdfast.yaml'), JSON.stringify({ version: 1, repositories: { main } }))
+    await initRepository(openLocalStorage(old), { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
+    for (let i = 0; i < 3; i++) {
+      writeFileSync(scratch.join('file'), randomBytes(9_000_000))
+      const repository = await reopen(old, { packBytes: 4 * 1024 * 1024 })
+      await backUp(repository, scratch.join('file'))
+      await repository.close()
+    }
+    const before = await loadEverything(openLocalStorage(old))
+    const rotate = ['key', 'rotate', '--master', '--to', next]
+    // A short run takes some of the moments, a long one all of them, again and again.
+    for (const [kind, more] of copying.slice(0, Math.max(2, KILLS - kills))) {
+      const goal = countFiles(next, kind) + more
+      if ((await run(rotate, () => countFiles(next, kind) >= goal)) === null) kills++
+      expect(countFiles(old, 'snapshots')).toBe(3)
+    }
+    expect(await run([...rotate, '--write'])).toBe(0)
+    const copies = await loadEverything(openLocalStorage(next))
+    expect(copies.map(({ tree }) => tree).sort()).toEqual(before.map(({ tree }) => tree).sort())
+    const finish = ['key', 'rotate', '--finish', '--from', old]
+    let finished = false
+    for (const kind of removing) {
+      const count = countFiles(old, kind)
+      // Where the machine was too quick to be killed, there is nothing left to do.
+      finished ||= (await run(finish, () => countFiles(old, kind) < count)) !== null
+      if (!finished) kills++
+    }
+    if (!finished) expect(await run(finish)).toBe(0)
+    expect(['data', 'index', 'snapshots', 'keys'].map((kind) => countFiles(old, kind))).toEqual([0, 0, 0, 0])
+    expect(await run(['check', '--read-data'])).toBe(0)
   }
-  for (let i = 0; i < 3; i++) {
-    writeFileSync(scratch.join('file'), randomBytes(9_000_000))
-    expect(await run(['backup', scratch.join('file')])).toBe(0)
-  }
-  const rotate = ['key', 'rotate', '--master', '--to', next]
-  await run(rotate, () => existsSync(join(next, 'config')))
-  await run(rotate, () => count(next, 'data') > 0)
-  expect(count(old, 'snapshots')).toBe(3)
-  expect(await run([...rotate, '--write'])).toBe(0)
-  expect(count(next, 'snapshots')).toBe(3)
-  const packs = count(old, 'data')
-  const finish = ['key', 'rotate', '--finish', '--from', old]
-  const cut = await run(finish, () => count(old, 'data') < packs)
-  // Where the machine was too quick to be killed, there is nothing left to do.
-  if (cut === null) expect(await run(finish)).toBe(0)
-  expect(['data', 'index', 'snapshots', 'keys'].map((kind) => count(old, kind))).toEqual([0, 0, 0, 0])
-  expect(await run(['check', '--read-data'])).toBe(0)
 })
+
+test('a repository with sealed keys, cut off before its config is there, is finished by the next one', async () => {
+  using scratch = scratchFolder()
+  const { generateX25519Identity } = await import('age-encryption')
+  writeFileSync(scratch.join('identity'), await generateX25519Identity(), { mode: 0o600 })
+  const repository = scratch.join('repository')
+  const main = { url: repository, keys: [{ age: `file:${scratch.join('identity')}` }] }
+  writeFileSync(scratch.join('holdfast.yaml'), JSON.stringify({ version: 1, repositories: { main } }))
+  const environment = { HOLDFAST_CONFIG: scratch.join('holdfast.yaml') }
+  const run = (...args: readonly string[]) => runProgram(['--no-cache', ...args], { environment })
+  expect(await run('init')).toMatchObject({ status: 0 })
+  rmSync(join(repository, 'config'))
+  const again = await run('init')
+  expect(again.status, again.output).toBe(0)
+  expect(countFiles(repository, 'keys')).toBe(1)
+  expect(await run('snapshots')).toMatchObject({ status: 0 })
+}, 60_000)

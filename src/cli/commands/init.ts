@@ -122,7 +122,7 @@ async function initOne(context: CommandContext, access: ConfiguredAccess, option
   const storage = await openStorageAt(context, { location: url, store })
   try {
     const typed = password && (await readFirstPassword(context, password))
-    const sealed = keys && (await firstSealedPassword(context, keys, typed))
+    const sealed = keys && (await firstSealedPassword(context, keys, typed, storage))
     const { config } = await initRepository(
       storage,
       { password: sealed?.password ?? typed! },

@@ -72,6 +72,33 @@ describe('making a repository', () => {
   })
 })
 
+describe('making a repository that was cut off between key and config', () => {
+  const put = (storage: Storage, kind: 'index' | 'data') => storage.put({ kind, name: 'a'.repeat(64) }, utf8('{}'))
+  async function begun(): Promise<Storage> {
+    const { storage } = await initRepository(openMemoryStorage(), { password: PASSWORD }, { key: cheap })
+    await storage.delete({ kind: 'config' })
+    return storage
+  }
+
+  test('is finished with the same password', async () => {
+    const storage = await begun()
+    const { config, keyId } = await initRepository(storage, { password: PASSWORD }, { key: cheap })
+    const opened = await open(storage)
+    expect(opened.config).toEqual(config)
+    expect(await opened.list('key')).toEqual([keyId])
+  })
+
+  test('is refused with another one, and where anything is stored', async () => {
+    expect((await errorFrom(async () => initRepository(await begun(), { password: 'x' }))).code).toBe('HF_REPO_EXISTS')
+    for (const kind of ['index', 'data'] as const) {
+      const storage = await begun()
+      await put(storage, kind)
+      const error = await errorFrom(() => initRepository(storage, { password: PASSWORD }))
+      expect(error).toMatchObject({ code: 'HF_REPO_EXISTS', message: expect.stringContaining(kind) })
+    }
+  })
+})
+
 describe('opening a repository', () => {
   test('tells what is wrong', async () => {
     const { storage, keyId } = await memoryRepository()

@@ -7,6 +7,7 @@ import { type Cipher, CRYPTO_OVERHEAD_BYTES, createCipher, type MasterKey } from
 import { sha256Hex } from '../kernels/sha256.ts'
 import type { Zstd } from '../kernels/zstd.ts'
 import { describeFile, type FileRef, type NamedFileKind, type Storage } from '../storage/storage.ts'
+import { findBegun } from './begun-repository.ts'
 import type { BlobLocation, BlobType } from './blob.ts'
 import { useCache } from './cache-directory.ts'
 import { type CompressionMode, compresses, createCompressor } from './compression.ts'
@@ -297,8 +298,8 @@ export class Repository {
 }
 
 /**
- * Makes a repository and opens it.
- * @throws HoldfastError HF_REPO_EXISTS when there is a config, a key or a snapshot at this place already
+ * Makes a repository and opens it. One whose making was cut off is finished, when its key file opens with these credentials.
+ * @throws HoldfastError HF_REPO_EXISTS when there is a config, another key or anything that is stored at this place already
  */
 export async function initRepository(
   storage: Storage,
@@ -310,18 +311,26 @@ export async function initRepository(
       hint: 'choose an empty place, or use the repository that is there',
     })
   if (await isPresent(storage, { kind: 'config' })) throw exists('repository config file')
-  for (const kind of ['key', 'snapshot'] as const)
-    for await (const _ of storage.list(kind)) throw exists(`repository ${kind} file`)
-  const config = newConfig(options.version ?? 2, options.chunkerPolynomial)
-  const envelope = await options.seal?.(config.id)
+  const begun = await findBegun(storage, credentials)
+  if (typeof begun === 'string' && begun !== 'empty') throw exists(`repository ${begun} file`)
+  const fresh = newConfig(options.version ?? 2, options.chunkerPolynomial)
+  const config = begun === 'empty' ? fresh : { ...fresh, id: begun.id ?? fresh.id }
   await storage.create()
-  const master = newMasterKey()
-  const keyId = await saveKeyFile(
-    storage,
-    await createKeyFile(master, credentials.password, { clock: options.clock, ...options.key, envelope }),
-  )
+  const { master, keyId } = begun === 'empty' ? await saveFirstKey(storage, credentials, config.id, options) : begun
   await storage.put({ kind: 'config' }, sealWith(createCipher(master), encodeConfig(config)))
   return new Repository(storage, config, master, keyId, options)
+}
+
+async function saveFirstKey(
+  storage: Storage,
+  { password }: Credentials,
+  repository: Id,
+  { seal, clock, key }: InitOptions,
+): Promise<{ readonly master: MasterKey; readonly keyId: Id }> {
+  const envelope = await seal?.(repository)
+  const master = newMasterKey()
+  const file = await createKeyFile(master, password, { clock, ...key, envelope })
+  return { master, keyId: await saveKeyFile(storage, file) }
 }
 
 /**
