@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadSnapshots } from '../../src/engine/repository/snapshots.ts'
-import { monotonicMilliseconds } from '../../src/lib/clock.ts'
+import { ChangeCounter } from '../support/change-counter.ts'
+import { type ProgramEnd, runProgram } from '../support/killed-program.ts'
 import { lacks } from '../support/requirements.ts'
 import {
   CHEAP_KDF,
@@ -19,8 +18,6 @@ import {
 /** `HOLDFAST_KILLS=500 npx vitest run test/faults/crash.test.ts` for the long run. */
 const KILLS = Number(process.env.HOLDFAST_KILLS ?? 100)
 
-const program = join(import.meta.dirname, '../../bin/holdfast')
-
 /** The same sequence every time for a seed, so that a failure can be looked at again. */
 function seededRandom(seed: number): () => number {
   let state = seed
@@ -30,38 +27,15 @@ function seededRandom(seed: number): () => number {
   }
 }
 
-interface Ended {
-  readonly status: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly output: string
-  readonly tookMs: number
-}
+const environment = { HOLDFAST_PASSWORD: PASSWORD, HOLDFAST_FROM_PASSWORD: PASSWORD }
 
-/** Runs the real program in a process of its own, and kills it after `killAfterMs` if it still runs. */
-async function run(args: readonly string[], killAfterMs?: number): Promise<Ended> {
-  const started = monotonicMilliseconds()
-  const child = spawn(program, ['--no-cache', '--pack-size', '4', ...args], {
-    env: {
-      ...process.env,
-      HOLDFAST_PASSWORD: PASSWORD,
-      HOLDFAST_FROM_PASSWORD: PASSWORD,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let output = ''
-  child.stdout.on('data', (text) => (output += text))
-  child.stderr.on('data', (text) => (output += text))
-  const ended = new Promise<Ended>((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (status, signal) =>
-      resolve({ status, signal, output, tookMs: monotonicMilliseconds() - started }),
-    )
-  })
-  if (killAfterMs !== undefined) {
-    await Promise.race([ended, sleep(killAfterMs)])
-    child.kill('SIGKILL')
-  }
-  return await ended
+const run = (args: readonly string[], when?: () => boolean): Promise<ProgramEnd> =>
+  runProgram(['--no-cache', '--pack-size', '4', ...args], { environment, when })
+
+/** Runs what has to succeed. */
+async function must(args: readonly string[]): Promise<void> {
+  const { status, output } = await run(args)
+  expect(status, output).toBe(0)
 }
 
 /** Content that no other call makes, in files that share nothing. */
@@ -75,13 +49,13 @@ function writeFiles(folder: string, random: () => number, files: number): void {
 }
 
 /** A repository with a history to be killed over, as folder to be copied. */
-async function prepare(folder: string, random: () => number): Promise<void> {
+async function prepare(folder: string): Promise<void> {
+  const random = seededRandom(1)
   const repository = await newRepository(join(folder, 'repository'), { packBytes: 4 * 1024 * 1024 })
   await repository.close()
   for (let round = 0; round < 3; round++) {
     writeFiles(join(folder, 'data'), random, round === 0 ? 40 : 15)
-    const { status, output } = await run(['-r', join(folder, 'repository'), 'backup', join(folder, 'data')])
-    expect(status, output).toBe(0)
+    await must(['-r', join(folder, 'repository'), 'backup', join(folder, 'data')])
   }
 }
 
@@ -92,8 +66,8 @@ interface Victim {
   readonly name: string
   /** Arguments after `-r REPOSITORY`. */
   readonly args: (folder: string) => readonly string[]
-  /** What is done to a fresh copy before. */
-  readonly before?: (folder: string, random: () => number) => Promise<void>
+  /** What is done to the folder before it is copied for each kill. */
+  readonly before?: (folder: string) => Promise<void>
   /** Snapshots that must be there afterwards, of those before. */
   readonly keeps: (before: readonly string[]) => readonly string[]
   /** How many snapshots there may be after the rerun, given how many there were. */
@@ -106,7 +80,7 @@ const victims: readonly Victim[] = [
   {
     name: 'backup',
     args: (folder) => ['backup', join(folder, 'data')],
-    before: async (folder, random) => writeFiles(join(folder, 'data'), random, 25),
+    before: async (folder) => writeFiles(join(folder, 'data'), seededRandom(2), 25),
     keeps: all,
     // Two more when the first run was killed after its last write.
     endsWith: (before) => [before + 1, before + 2],
@@ -114,10 +88,7 @@ const victims: readonly Victim[] = [
   {
     name: 'prune',
     args: () => ['prune', '--max-unused', '0'],
-    before: async (folder) => {
-      const { status, output } = await run(['-r', join(folder, 'repository'), 'forget', '--keep-last', '1'])
-      expect(status, output).toBe(0)
-    },
+    before: (folder) => must(['-r', join(folder, 'repository'), 'forget', '--keep-last', '1']),
     keeps: all,
     endsWith: () => [1],
   },
@@ -148,44 +119,57 @@ const victims: readonly Victim[] = [
   },
 ]
 
-describe.skipIf(lacks('restic'))('the real program, killed at a random moment', () => {
+describe.skipIf(lacks('restic'))('the real program, killed at any moment', () => {
+  const scratch = scratchFolder()
+  const origin = scratch.join('origin')
+  beforeAll(() => prepare(origin))
+  afterAll(() => scratch[Symbol.dispose]())
+
   test.each(victims)(
     '$name: the repository stays whole, loses no snapshot, and the rerun completes',
-    { timeout: 15 * 60_000 },
+    { timeout: 30 * 60_000 },
     async ({ name, args, before, keeps, endsWith }) => {
-      using scratch = scratchFolder()
       const random = seededRandom(name.length * 7919 + 1)
-      const origin = scratch.join('origin')
-      await prepare(origin, random)
-      const kills = Math.ceil(KILLS / victims.length)
-      let killed = 0
-      let usualMs = 0
-      for (let round = 0; killed < kills; round++) {
-        expect(round, 'runs that ended before they were killed').toBeLessThan(3 * kills)
-        const folder = scratch.join(`round ${round}`)
-        cpSync(origin, folder, { recursive: true })
-        await before?.(folder, random)
-        const path = join(folder, 'repository')
-        const snapshots = await snapshotIds(path)
-        const command = ['-r', path, ...args(folder)]
-        // The first run tells how long it takes; then it is cut off somewhere in between.
-        const cut = await run(command, round === 0 ? undefined : usualMs * (0.15 + random() * 0.7))
-        if (round === 0) {
-          expect(cut.status, cut.output).toBe(0)
-          usualMs = cut.tookMs
-        } else if (cut.signal === 'SIGKILL') killed++
+      const stage = scratch.join(`before ${name}`)
+      cpSync(origin, stage, { recursive: true })
+      await before?.(stage)
+      const snapshots = await snapshotIds(join(stage, 'repository'))
+      const folder = scratch.join('now')
+      const path = join(folder, 'repository')
+      const command = ['-r', path, ...args(folder)]
+
+      /** Runs it on a fresh copy, kills it when so much has changed in the repository, and looks at what is left. */
+      const runUntil = async (changes: number): Promise<{ cut: ProgramEnd; changed: number }> => {
+        rmSync(folder, { recursive: true, force: true })
+        cpSync(stage, folder, { recursive: true })
+        using counter = new ChangeCounter(path)
+        const cut = await run(command, () => counter.count >= changes)
+        const changed = counter.count
         // A killed process leaves its lock behind; nobody else holds one.
         expect(restic(path, 'unlock', '--remove-all').status).toBe(0)
         expectResticContent(path)
         expect(await snapshotIds(path)).toEqual(expect.arrayContaining([...keeps(snapshots)]))
-
-        const rerun = await run(command)
-        expect(rerun.status, rerun.output).toBe(0)
+        return { cut, changed }
+      }
+      const rerun = async (): Promise<void> => {
+        await must(command)
         expectResticContent(path)
         const after = await snapshotIds(path)
         expect(after).toEqual(expect.arrayContaining([...keeps(snapshots)]))
         expect(endsWith(snapshots.length)).toContain(after.length)
-        rmSync(folder, { recursive: true })
+      }
+
+      const whole = await runUntil(Number.POSITIVE_INFINITY)
+      expect(whole.cut.status, whole.cut.output).toBe(0)
+      await rerun()
+      // Of as many equal parts of all changes as there are kills, each has one.
+      const kills = Math.ceil(KILLS / victims.length)
+      let missed = 0
+      for (let kill = 0; kill < kills; ) {
+        const { cut } = await runUntil(Math.max(1, Math.floor((whole.changed * (kill + random())) / kills)))
+        if (cut.status === null) kill++
+        else expect(++missed, 'runs that ended before they were killed').toBeLessThan(kills)
+        await rerun()
       }
     },
   )
