@@ -5,16 +5,21 @@ import { describeMachine } from '../compare/machine.ts'
 import { publish } from '../compare/publish.ts'
 import { BenchCluster } from './cluster.ts'
 import { compare } from './compare.ts'
+import { fiveToMarkdown, storeFive } from './five.ts'
 import { toMarkdown } from './report.ts'
 import { holdfastTool, pgbackrestTool } from './tools.ts'
 
 const usage = `Usage: npm run bench:postgres -- --pgbackrest PROGRAM [options]
+       npm run bench:postgres -- --five --restic PROGRAM [options]
 
 Makes a PostgreSQL cluster with realistic rows and runs Holdfast and pgBackRest in turn on it: a full backup, one after random updates, a
 restore. Needs Linux, root, a quiet machine, and about 12 GB below --work, which user nobody must be able to reach.
+With --five: what five snapshots of a cluster that changes take, beside restic's of its data directory; on any machine.
 
   --pgbackrest PROGRAM  the pgBackRest to compare with
-  --rows N              rows of the table (5000000, about 1.5 GB with indexes)
+  --five                compare stored bytes with restic's
+  --restic PROGRAM      the restic to compare with (RESTIC, else the one on PATH)
+  --rows N              rows of the table (5000000, about 1.5 GB with indexes; half of it with --five)
   --updates N           random updates between two backups (2500)
   --rounds N            runs of each tool in each case (3)
   --work FOLDER         where cluster and repositories lie (/var/tmp/holdfast-bench-postgres)
@@ -24,7 +29,9 @@ restore. Needs Linux, root, a quiet machine, and about 12 GB below --work, which
 const { values } = parseArgs({
   options: {
     pgbackrest: { type: 'string' },
-    rows: { type: 'string', default: '5000000' },
+    five: { type: 'boolean' },
+    restic: { type: 'string', default: process.env.RESTIC ?? 'restic' },
+    rows: { type: 'string' },
     updates: { type: 'string', default: '2500' },
     rounds: { type: 'string', default: '3' },
     work: { type: 'string', default: '/var/tmp/holdfast-bench-postgres' },
@@ -33,15 +40,25 @@ const { values } = parseArgs({
   },
 })
 
-if (values.help || values.pgbackrest === undefined) process.stdout.write(usage)
+const say = (text: string): void => console.error(text)
+const rows = Number(values.rows ?? (values.five ? 2_500_000 : 5_000_000))
+
+if (values.help) process.stdout.write(usage)
+else if (values.five) await five()
+else if (values.pgbackrest === undefined) process.stdout.write(usage)
 else await main(values.pgbackrest)
 
+async function five(): Promise<void> {
+  await using cluster = await BenchCluster.create({ work: values.work, rows, say })
+  const result = await storeFive(cluster, { restic: values.restic, rows, say })
+  publish(result, fiveToMarkdown(result), values.save)
+}
+
 async function main(program: string): Promise<void> {
-  const say = (text: string): void => console.error(text)
   const machine = describeMachine('/var/tmp')
   await using cluster = await BenchCluster.create({
     work: values.work,
-    rows: Number(values.rows),
+    rows,
     pgbackrest: program,
     say,
   })
