@@ -15,6 +15,8 @@ export interface RelationChecks extends Listing {
   readonly heapFunction: FunctionPlace
   /** `indexFunctionName`. */
   readonly indexFunction: FunctionPlace
+  /** Looks through a table in place of `verify_heapam`; what is wrong with it, or an empty string. */
+  readonly checkHeap?: ((relation: Relation) => Promise<string>) | undefined
   /** `bt_index_parent_check` looks at more, and keeps others from writing while it does (PostgreSQL documentation, "amcheck"). */
   readonly indexFunctionName: 'bt_index_check' | 'bt_index_parent_check'
   /** Reads the answer of `COPY relation.copied TO …`, which goes nowhere. */
@@ -36,7 +38,10 @@ export type Verdict = { readonly fault: string } | { readonly skipped: string } 
 export async function checkRelations(run: RelationChecks): Promise<void> {
   const { session, database, checks, majorVersion, heapFunction, indexFunction, indexFunctionName, readRows } = run
   const tables = `structure of tables in ${database}`
-  if (majorVersion < FIRST_WITH_HEAP) checks.skipped(tables, `amcheck of PostgreSQL ${majorVersion} reads indexes only`)
+  const { checkHeap } = run
+  if (checkHeap !== undefined) await look(run, tables, await listHeaps(run), undefined, checkHeap)
+  else if (majorVersion < FIRST_WITH_HEAP)
+    checks.skipped(tables, `amcheck of PostgreSQL ${majorVersion} reads indexes only`)
   else if ('reason' in heapFunction) checks.skipped(tables, heapFunction.reason)
   // All arguments are given, so that no function of another number of them can come before.
   else

@@ -67,11 +67,12 @@ export class ClusterSandbox implements ProofSandbox {
   }
 
   async #checkDatabase(checks: CheckList, database: string): Promise<void> {
-    const { job, programs, superuser } = this.#options
+    const { job, programs, superuser, dataDirectory, manifest } = this.#options
     const { signal } = job
+    const files = { dataDirectory, pageBytes: manifest.server.pageBytes }
     try {
       await using session = await SandboxSession.open({ ...superuser, database }, { signal })
-      await checkDatabase({ checks, session, database, majorVersion: programs.majorVersion, signal })
+      await checkDatabase({ checks, session, database, majorVersion: programs.majorVersion, files, signal })
     } catch (error) {
       if (!(error instanceof SandboxRefusal)) throw error
       const what = `it cannot be opened: ${error.message}`

@@ -1,5 +1,12 @@
-import { changedCollations, checkRelations, isLackOfMachine, isOrderFault } from '../check/relation-checks.ts'
+import {
+  changedCollations,
+  checkRelations,
+  FIRST_WITH_HEAP,
+  isLackOfMachine,
+  isOrderFault,
+} from '../check/relation-checks.ts'
 import type { CheckList } from './check-list.ts'
+import { checkHeapFiles, type HeapFiles } from './heap-check.ts'
 import { quoted, SandboxRefusal, type SandboxSession } from './sandbox-session.ts'
 
 export interface DatabaseCheck {
@@ -7,22 +14,27 @@ export interface DatabaseCheck {
   readonly session: SandboxSession
   readonly database: string
   readonly majorVersion: number
+  readonly files: HeapFiles
   readonly signal?: AbortSignal | undefined
 }
 
 /** Looks through one database of a restored cluster. Nobody else uses it, so indexes are looked at from their roots down. */
 export async function checkDatabase(check: DatabaseCheck): Promise<void> {
-  const { session, majorVersion } = check
+  const { session, majorVersion, files, signal } = check
   await session.rows('SET search_path = pg_catalog')
   const excuse = await foreignOrder(check)
   const reason = await installAmcheck(session)
   const amcheck = reason === undefined ? { schema: await schemaOfAmcheck(session) } : { reason }
+  const needsFiles = majorVersion < FIRST_WITH_HEAP
+  // Files are looked at, not what the server has in memory: amcheck has just come into the catalog.
+  if (needsFiles) await session.rows('CHECKPOINT')
   await checkRelations({
     ...check,
     majorVersion,
     withUnlogged: true,
     heapFunction: amcheck,
     indexFunction: amcheck,
+    ...(needsFiles && { checkHeap: ({ oid }) => checkHeapFiles(session, files, oid, signal) }),
     indexFunctionName: 'bt_index_parent_check',
     readRows: async ({ copied }) => void (await session.rows(`COPY ${copied} TO '/dev/null'`)),
     judge: (error, { isCollated }) => {
