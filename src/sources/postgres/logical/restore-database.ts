@@ -14,7 +14,10 @@ import { directoryToc, type Toc, type TocEntry } from './toc.ts'
 import { together } from './together.ts'
 
 /** A table that can be restored. */
-export type RestorableTable = Pick<TableRecord, 'path' | 'schema' | 'name' | 'bytes'>
+export interface RestorableTable extends Pick<TableRecord, 'path' | 'schema' | 'name' | 'bytes'> {
+  /** As in `TableRecord`; each of several can be read by itself. */
+  readonly slices?: readonly number[]
+}
 
 /** A database that can be restored. */
 export interface RestorableDatabase
@@ -28,8 +31,8 @@ export interface RestorableDatabase
 /** The rows of a table as COPY writes them, without what marks their end. */
 export interface TableRows {
   readonly pieces: AsyncIterable<Uint8Array>
-  /** How many there are; asked when all pieces have been read. */
-  count(): number
+  /** How many there are; asked when all pieces have been read. Of a slice nobody knows. */
+  count(): number | undefined
 }
 
 export interface LargeObject {
@@ -39,7 +42,8 @@ export interface LargeObject {
 
 /** Where the content of databases comes from. */
 export interface DumpContent {
-  rows(database: RestorableDatabase, table: RestorableTable, signal?: AbortSignal): TableRows
+  /** `slice`: only this one of them, by its number. */
+  rows(database: RestorableDatabase, table: RestorableTable, signal?: AbortSignal, slice?: number): TableRows
   largeObjects(database: RestorableDatabase, signal?: AbortSignal): AsyncIterable<LargeObject>
   /** A dump that is one file; undefined when it is none. */
   archive(database: RestorableDatabase, signal?: AbortSignal): AsyncIterable<Uint8Array> | undefined
@@ -126,19 +130,64 @@ async function restoreRows(restore: DatabaseRestore, toc: Toc): Promise<Restored
   const { record, onBytes } = restore
   const tables = tasksOf(record, toc)
   const made = new Set(toc.entries.filter(({ kind }) => kind === 'TABLE').map(({ oid }) => oid))
+  const tasks = copiesOf(tables, made, restore.jobs)
   let next = 0
   let rows = 0
   const work = async (signal: AbortSignal): Promise<void> => {
-    if (next >= tables.length) return
+    if (next >= tasks.length) return
     await using session = await openSession(restore, toc, signal)
-    for (let task = tables[next++]; task !== undefined; task = tables[next++]) {
-      rows += await restoreTable(session, restore, task, made.has(task.entry.oid), signal)
-      onBytes(task.table.bytes)
+    for (let task = tasks[next++]; task !== undefined; task = tasks[next++]) {
+      rows += await restoreTable(session, restore, task, signal)
+      onBytes(task.bytes)
     }
   }
-  const workers = Array.from({ length: Math.min(restore.jobs, tables.length) }, () => work)
+  const workers = Array.from({ length: Math.min(restore.jobs, tasks.length) }, () => work)
   await together(workers, restore.signal)
+  for (const table of tables) requireAllRows(restore, table, tasks)
   return { tables: tables.length, rows, bytes: tables.reduce((sum, { table }) => sum + table.bytes, 0) }
+}
+
+/** One COPY. */
+interface TableCopy extends TableTask {
+  /** Only this slice of the table. */
+  readonly slice: number | undefined
+  readonly bytes: number
+  /** Whether the table was made a moment ago, and nobody else writes it. */
+  readonly isNew: boolean
+  /** What the server took. */
+  rows: number
+}
+
+/**
+ * A table that would keep one connection busy when the others are through comes slice by slice over all of them. It costs that its rows are not
+ * frozen at once: only who has emptied a table in the same transaction may do that, and keeps everybody else out.
+ */
+function copiesOf(
+  tables: readonly TableTask[],
+  made: ReadonlySet<string | undefined>,
+  jobs: number,
+): readonly TableCopy[] {
+  const share = tables.reduce((sum, { table }) => sum + table.bytes, 0) / jobs
+  return tables.flatMap((task): readonly TableCopy[] => {
+    const { bytes, slices = [] } = task.table
+    const isNew = made.has(task.entry.oid)
+    return isNew && slices.length > 1 && bytes > share
+      ? slices.map((sliceBytes, slice) => ({ ...task, isNew, slice, bytes: sliceBytes, rows: 0 }))
+      : [{ ...task, isNew, slice: undefined, bytes, rows: 0 }]
+  })
+}
+
+/** @throws HoldfastError HF_RESTORE_FAILED when the slices of a table had another number of rows than was read at the backup */
+function requireAllRows(
+  { content, record }: DatabaseRestore,
+  { table }: TableTask,
+  copies: readonly TableCopy[],
+): void {
+  const slices = copies.filter((copy) => copy.table === table && copy.slice !== undefined)
+  if (slices.length === 0) return
+  const rows = slices.reduce((sum, copy) => sum + copy.rows, 0)
+  const read = content.rows(record, table).count()
+  if (rows !== read) throw incomplete(table, new Error(otherRows(rows, read)))
 }
 
 async function openSession(
@@ -185,34 +234,41 @@ export function tasksOf(record: RestorableDatabase, { entries }: Toc): readonly 
 async function restoreTable(
   session: CopySession,
   { content, record }: DatabaseRestore,
-  { entry, table }: TableTask,
-  isNew: boolean,
+  copy: TableCopy,
   signal: AbortSignal,
 ): Promise<number> {
+  const { table, entry, slice, isNew } = copy
   const { target, columns } = splitCopyStatement(entry)
   const list = columns.length === 0 ? '' : ` (${columns.join(', ')})`
   const bytes = (statement: string): Buffer => Buffer.from(statement, 'latin1')
+  const isFrozen = isNew && slice === undefined
   try {
     await session.rows('BEGIN')
-    if (isNew) await session.rows(bytes(`TRUNCATE TABLE ONLY ${target}`))
-    const read = content.rows(record, table, signal)
-    const rows = await session.copyIn(
-      bytes(`COPY ${target}${list} FROM STDIN${isNew ? ' WITH (FREEZE)' : ''}`),
+    if (isFrozen) await session.rows(bytes(`TRUNCATE TABLE ONLY ${target}`))
+    const read = content.rows(record, table, signal, slice)
+    copy.rows = await session.copyIn(
+      bytes(`COPY ${target}${list} FROM STDIN${isFrozen ? ' WITH (FREEZE)' : ''}`),
       read.pieces,
     )
-    if (rows !== read.count())
-      throw new HoldfastError('HF_RESTORE_FAILED', `the server took ${rows} rows, and ${read.count()} were read`)
+    if (slice === undefined && copy.rows !== read.count())
+      throw new HoldfastError('HF_RESTORE_FAILED', otherRows(copy.rows, read.count()))
     await session.rows('COMMIT')
-    return rows
+    return copy.rows
   } catch (error) {
     signal.throwIfAborted()
-    throw new HoldfastError(
-      'HF_RESTORE_FAILED',
-      `the rows of ${table.schema}.${table.name} were not restored: ${(error as Error).message}`,
-      { cause: error, context: { table: `${table.schema}.${table.name}` } },
-    )
+    throw incomplete(table, error)
   }
 }
+
+const otherRows = (taken: number, read: number | undefined): string =>
+  `the server took ${taken} rows, and ${read} were read`
+
+const incomplete = ({ schema, name }: RestorableTable, cause: unknown): HoldfastError =>
+  new HoldfastError(
+    'HF_RESTORE_FAILED',
+    `the rows of ${schema}.${name} were not restored: ${(cause as Error).message}`,
+    { cause, context: { table: `${schema}.${name}` } },
+  )
 
 const LARGE_PIECE_BYTES = 1024 * 1024
 

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { altered } from '../../../../test/support/postgres-stage.ts'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { type PostgresServer, run, startPostgres } from '../../../../test/support/servers/postgres.ts'
 import { everythingExtended as everything } from '../../../../test/support/servers/postgres-everything.ts'
@@ -68,6 +69,39 @@ describe.skipIf(lacks('postgres15'))('a logical snapshot of PostgreSQL 15', () =
     server = await startPostgres({ version: 15, hba: ['host all poor 127.0.0.1/32 trust'] })
   })
   afterAll(() => server.stop())
+
+  test('has a table that outweighs the others written slice by slice over several connections', async () => {
+    const made = await snapshotOf(
+      server,
+      'sliced',
+      [
+        `CREATE TABLE big AS SELECT g AS id, repeat('x', 100) || g AS filler FROM generate_series(1, 170000) g`,
+        'CREATE TABLE small AS SELECT 1 AS n',
+      ],
+      { sliceBytes: '8M', jobs: 2 },
+    )
+    const target = { kind: 'server', url: urlOf(server, 'sliced back') } as const
+    const planned = await made.source.planRestore!(jobOf(made, target))
+    const { bytes, errors } = await planned.execute(silent)
+    expect({ bytes, errors }).toEqual({ bytes: planned.plan.bytes, errors: 0 })
+    const sum = 'SELECT count(*)::int AS rows, sum(hashtext(filler) # id)::text AS sum FROM big'
+    expect(await query(target.url, sum)).toEqual(await query(urlOf(server, 'sliced'), sum))
+    // Each slice is a transaction, and what need not be shared out is frozen.
+    const writers = 'SELECT DISTINCT xmin::text FROM big'
+    expect((await query(target.url, writers)).length).toBeGreaterThan(1)
+
+    const short = await altered(made.repository, made.snapshot, {
+      '/shop/.holdfast/manifest.json': (manifest) => Buffer.from(String(manifest).replace('170000', '170001')),
+    })
+    const wrong = { kind: 'server', url: urlOf(server, 'sliced wrong') } as const
+    const refused = await made.source.planRestore!(jobOf({ ...made, snapshot: short }, wrong))
+    await expect(refused.execute(silent)).rejects.toMatchObject({
+      code: 'HF_RESTORE_FAILED',
+      message: expect.stringContaining(
+        'public.big were not restored: the server took 170000 rows, and 170001 were read',
+      ),
+    })
+  })
 
   test('goes into a new database of another server, which is the same then', async () => {
     await using other = await startPostgres({ version: 15 })

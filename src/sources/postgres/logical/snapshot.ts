@@ -1,4 +1,5 @@
 import { BlobLoader } from '../../../engine/repository/blob-loader.ts'
+import { plaintextLengthOf } from '../../../engine/repository/index/master-index.ts'
 import type { Repository } from '../../../engine/repository/repository.ts'
 import { rootOf, type StoredSnapshot } from '../../../engine/repository/snapshot.ts'
 import { byteStringToText, type Node } from '../../../engine/repository/tree/node.ts'
@@ -72,15 +73,31 @@ export class LogicalSnapshot implements DumpContent {
     return new LogicalSnapshot(repository, source, manifest, data, files)
   }
 
-  /** The bytes of a file, without its last `leaveOut`. @throws HoldfastError HF_DATA_DAMAGED when it is not there */
-  async *content({ path }: Pick<StoredFile, 'path'>, signal?: AbortSignal, leaveOut = 0): AsyncGenerator<Uint8Array> {
+  /** The bytes of a file, or `range` of them. @throws HoldfastError HF_DATA_DAMAGED when it is not there */
+  async *content(
+    { path }: Pick<StoredFile, 'path'>,
+    signal?: AbortSignal,
+    { offset = 0, bytes = Number.POSITIVE_INFINITY }: { readonly offset?: number; readonly bytes?: number } = {},
+  ): AsyncGenerator<Uint8Array> {
     const node = this.files.get(path)
     if (node === undefined) throw new HoldfastError('HF_DATA_DAMAGED', `${path} is not in the snapshot`)
-    let left = Number(node.size) - leaveOut
-    for await (const piece of this.#pieces(node, signal)) {
+    let [skip, left] = [offset, bytes]
+    if (left <= 0) return
+    const ids = node.content ?? []
+    let first = 0
+    // Blobs before it need not be read.
+    for (; first < ids.length; first++) {
+      const location = this.repository.index.find('data', ids[first]!)
+      const length = location && plaintextLengthOf(location)
+      if (length === undefined || length > skip) break
+      skip -= length
+    }
+    for await (const piece of this.#pieces(ids.slice(first), signal)) {
+      const wanted = piece.subarray(skip, skip + left)
+      skip = Math.max(0, skip - piece.length)
+      left -= wanted.length
+      if (wanted.length > 0) yield wanted
       if (left <= 0) break
-      yield piece.subarray(0, left)
-      left -= piece.length
     }
   }
 
@@ -98,10 +115,15 @@ export class LogicalSnapshot implements DumpContent {
     return toc
   }
 
-  rows(_database: RestorableDatabase, { path }: RestorableTable, signal?: AbortSignal): TableRows {
+  rows(_database: RestorableDatabase, table: RestorableTable, signal?: AbortSignal, slice?: number): TableRows {
+    const { path, slices = [] } = table
     const rows = this.#rowsOf.get(path)
     if (rows === undefined) throw new HoldfastError('HF_DATA_DAMAGED', `the manifest does not know ${path}`)
-    return { pieces: this.content({ path }, signal, END_OF_ROWS.length), count: () => rows }
+    const size = Number(this.files.get(path)?.size ?? 0) - END_OF_ROWS.length
+    if (slice === undefined) return { pieces: this.content({ path }, signal, { bytes: size }), count: () => rows }
+    const offset = slices.slice(0, slice).reduce((sum, bytes) => sum + bytes, 0)
+    const bytes = slice === slices.length - 1 ? size - offset : slices[slice]!
+    return { pieces: this.content({ path }, signal, { offset, bytes }), count: () => undefined }
   }
 
   async *largeObjects({ dump }: RestorableDatabase, signal?: AbortSignal): AsyncGenerator<LargeObject> {
@@ -115,12 +137,12 @@ export class LogicalSnapshot implements DumpContent {
     return this.content(dump, signal)
   }
 
-  async *#pieces(node: Node, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  async *#pieces(content: readonly Id[], signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
     if (this.repository.storage.properties.directory === undefined)
-      return yield* fileContent(this.repository, node, signal)
+      return yield* fileContent(this.repository, { content: [...content] }, signal)
     const loader = new BlobLoader(this.repository, 'data')
     try {
-      for (const id of node.content ?? []) {
+      for (const id of content) {
         signal?.throwIfAborted()
         yield await loader.load(id, signal)
       }
