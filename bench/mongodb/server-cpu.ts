@@ -24,10 +24,18 @@ export async function serverCpu(
 /** Milliseconds of all processes that live and of those they waited for. */
 function cpuOfChildren(pid: number): number {
   let sum = 0
-  for (const thread of readdirSync(`/proc/${pid}/task`))
+  for (const thread of threadsOf(pid))
     for (const child of readOrEmpty(`/proc/${pid}/task/${thread}/children`).split(' ').filter(Boolean))
       sum += cpuOf(Number(child)) + cpuOfChildren(Number(child))
   return sum
+}
+
+function threadsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+  } catch {
+    return [] // It has ended.
+  }
 }
 
 /** `utime`, `stime`, `cutime` and `cstime` of proc(5). */
