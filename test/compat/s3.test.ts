@@ -11,14 +11,23 @@ import { noProgress } from '../../src/lib/progress.ts'
 import { randomBytes } from '../../src/lib/random.ts'
 import { findTreeDifference } from '../support/compare-trees.ts'
 import { lacks } from '../support/requirements.ts'
-import { type MinioServer, startMinio } from '../support/servers/minio.ts'
+import { startCeph } from '../support/servers/ceph.ts'
+import { startMinio } from '../support/servers/minio.ts'
+import type { S3Server } from '../support/servers/s3-server.ts'
 import { backUp, CHEAP_KDF, PASSWORD, scratchFolder } from '../support/test-repository.ts'
 
-describe.skipIf(lacks('minio', 'restic'))('on MinIO', () => {
-  let server: MinioServer
+describe.each([
+  { name: 'MinIO', isMissing: lacks('minio', 'restic'), start: startMinio },
+  { name: 'Ceph', isMissing: lacks('ceph', 'restic'), start: startCeph },
+])('on $name', ({ isMissing, start }) => {
+  if (isMissing) {
+    test.skip('restic checks and restores what we made, and we what restic made', () => undefined)
+    return
+  }
+  let server: S3Server
   beforeAll(async () => {
-    server = await startMinio()
-  }, 30_000)
+    server = await start()
+  }, 60_000)
   afterAll(() => server?.stop())
 
   const runRestic = (bucket: string, ...args: readonly string[]): string => {
@@ -90,7 +99,7 @@ describe.skipIf(lacks('minio', 'restic'))('on MinIO', () => {
 })
 
 /** As `aws s3 sync` does: an object becomes a file of usual permissions, and folders are made as they are needed. */
-async function fetchBucket({ s3 }: MinioServer, Bucket: string, folder: string): Promise<void> {
+async function fetchBucket({ s3 }: S3Server, Bucket: string, folder: string): Promise<void> {
   const { Contents = [] } = await s3.listObjectsV2({ Bucket })
   for (const { Key } of Contents) {
     const path = join(folder, Key!)

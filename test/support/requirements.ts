@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { commandPath } from './command-path.ts'
 import { AZURITE_VERSION, canMakeAzurite, hasAzurite, makeAzurite } from './servers/azurite-program.ts'
+import { hasCeph } from './servers/ceph-program.ts'
 import { canMakeFakeGcs, FAKE_GCS_VERSION, hasFakeGcs, makeFakeGcs } from './servers/gcs-program.ts'
 import { canMakeMinio, hasMinio, makeMinio } from './servers/minio-program.ts'
 import { canMakeFerret, FERRETDB_VERSION, hasFerret, makeFerret } from './servers/mongo/ferret-programs.ts'
@@ -100,6 +101,11 @@ export const requirements: Readonly<Record<RequirementName, Requirement>> = {
     isPresent: hasMinio,
     build: { isPossible: canMakeMinio, run: makeMinio, compiles: true },
   },
+  ceph: {
+    // Not installed by scripts/setup.ts: that takes longer than a minute.
+    what: "Ceph's S3 gateway (Debian's ceph-mon, ceph-osd, radosgw and ceph-common)",
+    isPresent: hasCeph,
+  },
   moto: {
     what: `moto ${MOTO_VERSION} for AWS KMS (installed by scripts/setup.ts where Python has pip)`,
     isPresent: hasMoto,
@@ -144,6 +150,7 @@ export type RequirementName =
   | 'fake-gcs-server'
   | 'ferretdb'
   | 'minio'
+  | 'ceph'
   | 'moto'
   | 'mongod'
   | 'mongotools'

@@ -3,23 +3,17 @@ import { join } from 'node:path'
 import { S3 } from '@aws-sdk/client-s3'
 import { makeCertificate } from './certificate.ts'
 import { minioProgram } from './minio-program.ts'
+import type { S3Server } from './s3-server.ts'
 import { freePort, serverFolder, unprivileged } from './server-folder.ts'
 import { startProcess } from './server-process.ts'
 
-export interface MinioServer {
+export interface MinioServer extends S3Server {
   readonly port: number
-  readonly url: string
-  /** Of the owner of everything. */
-  readonly environment: Readonly<Record<string, string>>
   /** Its folder; buckets are folders in `data`. */
   readonly folder: string
   /** With TLS: the certificate, which is its own authority. */
   readonly certificate: string | undefined
   readonly pid: number
-  /** The SDK's client, as the owner. */
-  readonly s3: S3
-  /** Kills it and removes its folder. */
-  stop(): Promise<void>
 }
 
 export interface MinioOptions {

@@ -23,8 +23,10 @@ export interface RequestOptions {
 }
 
 const CONNECT_MS = 15_000
-/** Those of which it is known that they honour `If-None-Match: *`. */
-const CREATE_ONLY_SERVERS = /^(AmazonS3|MinIO)/
+/** Those of which it is known that they honour `If-None-Match: *`. The name AmazonS3 says nothing: rclone and others have it, too. */
+const CREATE_ONLY_SERVERS = /^MinIO/
+/** A place of Amazon's under another address, such as an endpoint within a private network. */
+const AMAZON_ADDRESS = /^https:\/\/[^/]+\.amazonaws\.com(\.cn)?(:[0-9]+)?$/
 /** Keeps the SDK from looking for credentials when nothing is signed. */
 const NOBODY = { accessKeyId: 'nobody', secretAccessKey: 'nobody' }
 const SHA256_HEADER = 'x-amz-checksum-sha256'
@@ -64,7 +66,8 @@ export class S3Client {
 
   /** Whether a create-only write may be left to the store; known from its answers. */
   get isCreateOnly(): boolean {
-    return this.#settings.place.endpoint === undefined || CREATE_ONLY_SERVERS.test(this.#serverName ?? '')
+    const { endpoint } = this.#settings.place
+    return this.isAmazon || AMAZON_ADDRESS.test(endpoint!) || CREATE_ONLY_SERVERS.test(this.#serverName ?? '')
   }
 
   /** Whether everything crosses a network in clear: HTTP, other than to this machine. */

@@ -53,18 +53,25 @@ test('files lie where restic looks for them, and other keys are not taken for fi
 })
 
 describe('create-only writes', () => {
-  test.each(['refused', 'ignored'] as const)('are done by asking first where conditions are %s', async (conditions) => {
-    const server = await startS3Double({ conditions })
-    try {
-      const storage = openS3(`${server.url}/bucket`, { environment: server.environment })
-      await storage.create()
-      for (const { name, run } of storageChecks)
-        if (name.startsWith('a name that exists') || name.startsWith('files of all kinds')) await run(storage, few)
-      await storage.close()
-    } finally {
-      await server.stop()
-    }
-  })
+  test.each([
+    ['refused', 'somebody'],
+    ['ignored', 'somebody'],
+    ['ignored', 'AmazonS3'],
+  ] as const)(
+    'are done by asking first where conditions are %s, whoever it claims to be',
+    async (conditions, serverName) => {
+      const server = await startS3Double({ conditions, serverName })
+      try {
+        const storage = openS3(`${server.url}/bucket`, { environment: server.environment })
+        await storage.create()
+        for (const { name, run } of storageChecks)
+          if (name.startsWith('a name that exists') || name.startsWith('files of all kinds')) await run(storage, few)
+        await storage.close()
+      } finally {
+        await server.stop()
+      }
+    },
+  )
 })
 
 test('an upload in parts that fails leaves no parts behind', async () => {

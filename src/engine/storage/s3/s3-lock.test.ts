@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
-import { type MinioServer, startMinio } from '../../../../test/support/servers/minio.ts'
+import { startCeph } from '../../../../test/support/servers/ceph.ts'
+import { startMinio } from '../../../../test/support/servers/minio.ts'
+import type { S3Server } from '../../../../test/support/servers/s3-server.ts'
 import { randomBytes } from '../../../lib/random.ts'
 import { type CheckSizes, storageChecks } from '../contract.ts'
 import { namedFile, newFile } from '../contract-support.ts'
@@ -12,11 +14,18 @@ import { type OpenOptions, openS3 } from './testing.ts'
 const few: CheckSizes = { listedFiles: 60, largeFileBytes: 6 << 20 }
 const DAY_MS = 24 * 60 * 60 * 1000
 
-describe.skipIf(lacks('minio'))('a bucket of MinIO', () => {
-  let server: MinioServer
+describe.each([
+  { name: 'MinIO', isMissing: lacks('minio'), start: startMinio, otherClass: 'REDUCED_REDUNDANCY' },
+  { name: 'Ceph', isMissing: lacks('ceph'), start: startCeph, otherClass: undefined },
+])('a bucket of $name', ({ isMissing, start, otherClass }) => {
+  if (isMissing) {
+    test.skip('does what Object Lock and versions are for', () => undefined)
+    return
+  }
+  let server: S3Server
   beforeAll(async () => {
-    server = await startMinio()
-  }, 30_000)
+    server = await start()
+  }, 60_000)
   afterAll(() => server?.stop())
   const open = (path: string, options: OpenOptions = {}): Storage =>
     openS3(`${server.url}/${path}`, { environment: server.environment, ...options })
@@ -202,18 +211,21 @@ describe.skipIf(lacks('minio'))('a bucket of MinIO', () => {
     await storage.close()
   })
 
-  test('keeps packs in the class that was asked for, and all else in the usual one', async () => {
-    const storage = open('classes', { settings: { storageClass: 'REDUCED_REDUNDANCY' } })
-    await storage.create()
-    const { file, content } = newFile('data', 100)
-    await storage.put(file, content)
-    await storage.put(namedFile('index', content), content)
-    const classes = new Map<string, string>()
-    for await (const { kind, storageClass } of storage.features.classes!.list()) classes.set(kind, storageClass)
-    expect(Object.fromEntries(classes)).toEqual({ data: 'REDUCED_REDUNDANCY', index: 'STANDARD' })
-    expect(await storage.features.classes!.state(file)).toBe('readable')
-    await storage.close()
-  })
+  test.skipIf(otherClass === undefined)(
+    'keeps packs in the class that was asked for, all else in the usual one',
+    async () => {
+      const storage = open('classes', { settings: { storageClass: otherClass } })
+      await storage.create()
+      const { file, content } = newFile('data', 100)
+      await storage.put(file, content)
+      await storage.put(namedFile('index', content), content)
+      const classes = new Map<string, string>()
+      for await (const { kind, storageClass } of storage.features.classes!.list()) classes.set(kind, storageClass)
+      expect(Object.fromEntries(classes)).toEqual({ data: otherClass, index: 'STANDARD' })
+      expect(await storage.features.classes!.state(file)).toBe('readable')
+      await storage.close()
+    },
+  )
 })
 
 const stateOf = (findings: readonly StoreFinding[], what: StoreFinding['what']): string | undefined =>

@@ -49,9 +49,13 @@ export async function upload(
     await uploadParts(client, target, condition, content, settings, call, options)
     return
   }
-  const ChecksumSHA256 = checksumOf(file, content, options)
+  const checksum = {
+    ChecksumSHA256: checksumOf(file, content, options),
+    // Uploads that are to be retained are refused without a name for it.
+    ...(target.ObjectLockMode === undefined ? {} : { ChecksumAlgorithm: 'SHA256' as const }),
+  }
   await client.call(call, options, (s3, request) =>
-    s3.putObject({ ...target, ...condition, Body: content, ChecksumSHA256 }, request),
+    s3.putObject({ ...target, ...condition, Body: content, ...checksum }, request),
   )
 }
 

@@ -1,6 +1,8 @@
+import { isHoldfastError } from '../../../lib/errors.ts'
 import type { Retention, RetentionFeature } from '../features.ts'
 import type { CallOptions, FileRef } from '../storage.ts'
 import type { LockSettings } from '../store-settings.ts'
+import type { S3Call } from './s3-error.ts'
 import { fileCall, type S3Objects } from './s3-objects.ts'
 import { lockMode, retainUntil } from './s3-put.ts'
 
@@ -34,6 +36,26 @@ export class S3Retention implements RetentionFeature {
     await this.#objects.client.call(call, options, (s3, request) =>
       s3.putObjectRetention({ ...target, Retention: { Mode, RetainUntilDate: retainUntil(untilMs) } }, request),
     )
+  }
+
+  /**
+   * Makes sure of the retention of a file that was just uploaded in parts: Ceph 16 takes no notice of the one that an upload in parts asks for.
+   */
+  async ensure(file: FileRef, untilMs: number, options?: CallOptions): Promise<void> {
+    if (this.written === undefined || file.kind === 'lock' || this.#objects.client.isAmazon) return
+    await this.extend(file, untilMs, options)
+  }
+
+  /** A refusal to write, with its reason where the store gave none and it is that the bucket has no Object Lock. */
+  async explain(error: unknown, call: S3Call, options?: CallOptions): Promise<unknown> {
+    if (this.written === undefined || !isHoldfastError(error) || error.context.error !== 'InvalidRequest') return error
+    const { client } = this.#objects
+    return client
+      .call(call, options, (s3, request) => s3.getObjectLockConfiguration({ Bucket: client.bucket }, request))
+      .then(
+        () => error,
+        (reason: unknown) => (isHoldfastError(reason, 'HF_STORAGE_CONTRACT') ? reason : error),
+      )
   }
 
   async setLegalHold(file: FileRef, isHeld: boolean, options?: CallOptions): Promise<void> {

@@ -24,7 +24,7 @@ import { examineS3 } from './s3-examine.ts'
 import { S3Keys } from './s3-keys.ts'
 import { fileCall, S3Objects } from './s3-objects.ts'
 import type { S3Options } from './s3-options.ts'
-import { type Upload, type UploadSettings, upload } from './s3-put.ts'
+import { nowMs, type Upload, type UploadSettings, upload } from './s3-put.ts'
 import { S3Retention } from './s3-retention.ts'
 import { S3Versions } from './s3-versions.ts'
 
@@ -56,6 +56,7 @@ export class S3Storage implements Storage {
   readonly #objects: S3Objects
   readonly #versions: S3Versions
   readonly #classes: S3Classes
+  readonly #retention: S3Retention
   readonly #settings: UploadSettings
   #refusesConditions = false
 
@@ -67,8 +68,9 @@ export class S3Storage implements Storage {
     this.#objects = new S3Objects(client, this.#keys)
     this.#versions = new S3Versions(this.#objects, clock)
     this.#classes = new S3Classes(this.#objects, options.restore?.tier ?? 'Standard')
+    this.#retention = new S3Retention(this.#objects, lock)
     this.features = {
-      retention: new S3Retention(this.#objects, lock),
+      retention: this.#retention,
       versions: this.#versions,
       classes: this.#classes,
       examine: (call) => examineS3(this.#objects, { lock, isPlain: client.isPlain, clock }, call),
@@ -122,15 +124,20 @@ export class S3Storage implements Storage {
     const key = this.#keys.of(file)
     const isConditional = createOnly && !this.#refusesConditions
     const whole: Upload = { key, file, content, createOnly: isConditional, call }
+    const startMs = nowMs(this.#settings.clock)
     try {
       await upload(this.#client, whole, this.#settings, options)
     } catch (error) {
-      if (!isConditional || !isHoldfastError(error) || error.context.error !== 'NotImplemented') throw error
       // A store that knows no create-only writes says so.
+      if (!isConditional || !isHoldfastError(error) || error.context.error !== 'NotImplemented')
+        throw await this.#retention.explain(error, call, options)
       this.#refusesConditions = true
       await this.#refuseExisting(file, call, options)
       await upload(this.#client, { ...whole, createOnly: false }, this.#settings, options)
     }
+    const { lock, wholeBytes } = this.#settings
+    if (lock !== undefined && content.length > wholeBytes)
+      await this.#retention.ensure(file, startMs + lock.forMs, options)
   }
 
   async get(file: FileRef, range?: ByteRange, options: CallOptions = {}): Promise<Uint8Array> {
