@@ -8,7 +8,6 @@ import {
   withoutRetained,
 } from '../../engine/repository/forget.ts'
 import { describePolicy, type ForgetPolicy } from '../../engine/repository/forget-policy.ts'
-import { describeRetention } from '../../engine/repository/retention/retained-files.ts'
 import type { StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import { NO_DURATION } from '../../lib/durations.ts'
 import { HoldfastError } from '../../lib/errors.ts'
@@ -20,6 +19,7 @@ import { formatIdSet } from '../output/id-set.ts'
 import { renderSnapshotTable, snapshotGroupHeader } from '../output/snapshot-table.ts'
 import { prune } from '../pruning.ts'
 import { progressOf, type RepositorySession, withRepository } from '../repository-session.ts'
+import { printRetained, refuseRetained } from '../retained-snapshots.ts'
 import { loadChosenSnapshots, snapshotFilter } from '../snapshot-choice.ts'
 
 export const forgetCommand: Command<ForgetOptions> = {
@@ -43,11 +43,10 @@ export const forgetCommand: Command<ForgetOptions> = {
       // A snapshot that cannot be read may be the one that a record is about.
       if (exitCode === 0) plan = withVerifications(plan, all)
       const { plan: possible, retained } = await withoutRetained(repository, plan, signal)
-      if (retained.snapshots.length > 0)
-        output.print(
-          `${retained.snapshots.length} snapshots stay, as the storage retains them ${describeRetention(retained.earliestMs)}`,
-        )
+      printRetained(output, retained, 'stay')
       await removeSnapshots(context, session, possible, options)
+      // A policy finds them again; who names a snapshot wants it gone.
+      if (references.length > 0) refuseRetained(retained, 'removed')
       return exitCode
     })
   },

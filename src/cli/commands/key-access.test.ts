@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { type OurStage, ourStage } from '../../../test/support/our-stage.ts'
 
@@ -77,4 +77,35 @@ test('a key that is older than it may be is told of when it is used', async () =
   const { exitCode, stderr } = await stage.run(['snapshots', '--no-lock'], later(91n))
   expect(exitCode).toBe(0)
   expect(stderr).toMatch(/^Warning: key [0-9a-f]{8} is 91 days old, more than 90; run: holdfast key rotate\n$/)
+})
+
+test('key doctor goes through all repositories when none is named, and ends with the worst', async () => {
+  using stage = await sealedStage()
+  const file = stage.environment.HOLDFAST_CONFIG!
+  const { repositories } = JSON.parse(readFileSync(file, 'utf8')) as { repositories: { sealed: { url: string } } }
+  const second = { ...repositories.sealed, url: stage.path('second') }
+  const write = (more: object): void =>
+    writeFileSync(file, JSON.stringify({ version: 1, repositories: { ...repositories, second, ...more } }))
+  write({})
+  const { environment } = stage
+  await stage.must(['init'], { environment })
+  const text = await stage.must(['key', 'doctor'], { environment })
+  expect(text).toMatch(/^repository sealed\nworks .*\nworks .*\nkey .*\nrepository second\nworks /)
+  const messages = await stage.json<{ repository: string }>(['key', 'doctor'], { environment })
+  expect(messages.map(({ repository }) => repository)).toEqual(['sealed', 'second'])
+
+  write({ third: { ...second, url: stage.path('third') } })
+  const away = await stage.run(['key', 'doctor'], { environment })
+  expect(away.exitCode).toBe(10)
+  expect(away.stderr).toContain('repository third: there is no repository at')
+  expect(away.stderr).toContain('1 of 3 repositories have keys that need care: third')
+
+  rmSync(stage.path('phrase'))
+  const worst = await stage.run(['key', 'doctor'], { environment })
+  expect(worst.exitCode).toBe(13)
+  expect(worst.stderr).toContain('3 of 3 repositories have keys that need care: sealed, second, third')
+  expect(worst.stdout).toContain('repository second')
+  const one = await stage.run(['key', 'doctor', '-r', 'sealed'], { environment })
+  expect(one.exitCode).toBe(13)
+  expect(one.stdout).not.toContain('second')
 })

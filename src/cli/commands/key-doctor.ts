@@ -3,10 +3,10 @@ import { openRepository } from '../../engine/repository/repository.ts'
 import type { Storage } from '../../engine/storage/storage.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
-import type { ResolvedAccess } from '../access.ts'
+import { mainAccess, type ResolvedAccess } from '../access.ts'
 import type { Command } from '../command.ts'
 import type { CommandContext } from '../context.ts'
-import { keyDoctorDescription } from '../descriptions/key-doctor.ts'
+import { type KeyDoctorOptions, keyDoctorDescription } from '../descriptions/key-doctor.ts'
 import type { Output } from '../output/output.ts'
 import { openStorageAt, resolveRepository } from '../repository-session.ts'
 
@@ -20,35 +20,82 @@ interface Finding {
 
 const DEFAULT_MAX_AGE_DAYS = 90
 
-export const keyDoctorCommand: Command<{ readonly maxAgeDays: number | undefined }> = {
+export const keyDoctorCommand: Command<KeyDoctorOptions> = {
   ...keyDoctorDescription,
   async run(context, options) {
-    const { output, clock, signal } = context
-    const access = await resolveRepository(context)
-    const storage = await openStorageAt(context, access)
-    try {
-      await storage.stat({ kind: 'config' }, { signal })
-      const findings = await examine(context, access, storage)
-      const maxAgeDays = options.maxAgeDays ?? access.keys?.maxAgeDays ?? DEFAULT_MAX_AGE_DAYS
-      const ages = await keyFileAges(storage, clock.now(), signal)
-      const tooOld = ages.filter(({ ageDays, kit }) => ageDays > maxAgeDays && kit === undefined)
-      if (output.json)
-        output.message({
-          message_type: 'key_examination',
-          keys: findings,
-          key_files: ages.map(ageJson),
-          max_age_days: maxAgeDays,
-        })
-      else print(output, findings, ages, maxAgeDays)
-      judge(findings, tooOld, maxAgeDays)
+    const { findAllConfigured } = await import('../configured/named-repository.ts')
+    const all = await findAllConfigured(context, mainAccess(context.global))
+    if (all === undefined) {
+      judge(await examineRepository(context, options, await resolveRepository(context)))
       return 0
-    } catch (error) {
-      if (!isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) throw error
-      throw new HoldfastError('HF_REPO_NOT_FOUND', `there is no repository at ${storage.location}`, { cause: error })
-    } finally {
-      await storage.close()
     }
+    const failures = new Map<string, HoldfastError>()
+    for (const [name, access] of all)
+      try {
+        if (!context.output.json) context.output.print(`repository ${name}`)
+        judge(await examineRepository(context, options, await resolveRepository(context, access()), name))
+      } catch (error) {
+        if (!isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
+        failures.set(name, error)
+        const hint = error.hint === undefined ? '' : `\n  ${error.hint}`
+        context.output.warn(`repository ${name}: ${error.message}${hint}`)
+      }
+    if (failures.size > 0) throw worst(failures, all.size)
+    return 0
   },
+}
+
+interface Examined {
+  readonly findings: readonly Finding[]
+  readonly tooOld: readonly KeyFileAge[]
+  readonly maxAgeDays: number
+}
+
+/** Tries the keys of one repository and shows what came of it. @throws HoldfastError HF_REPO_NOT_FOUND, of the store */
+async function examineRepository(
+  context: CommandContext,
+  options: KeyDoctorOptions,
+  access: ResolvedAccess,
+  name?: string,
+): Promise<Examined> {
+  const { output, clock, signal } = context
+  const storage = await openStorageAt(context, access)
+  try {
+    await storage.stat({ kind: 'config' }, { signal })
+    const findings = await examine(context, access, storage)
+    const maxAgeDays = options.maxAgeDays ?? access.keys?.maxAgeDays ?? DEFAULT_MAX_AGE_DAYS
+    const ages = await keyFileAges(storage, clock.now(), signal)
+    if (output.json)
+      output.message({
+        message_type: 'key_examination',
+        repository: name,
+        keys: findings,
+        key_files: ages.map(ageJson),
+        max_age_days: maxAgeDays,
+      })
+    else print(output, findings, ages, maxAgeDays)
+    return {
+      findings,
+      maxAgeDays,
+      tooOld: ages.filter(({ ageDays, kit }) => ageDays > maxAgeDays && kit === undefined),
+    }
+  } catch (error) {
+    if (!isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) throw error
+    throw new HoldfastError('HF_REPO_NOT_FOUND', `there is no repository at ${storage.location}`, { cause: error })
+  } finally {
+    await storage.close()
+  }
+}
+
+/** What a run over several repositories ends with: a key that cannot be used is worse than a repository that is away, and both than age. */
+function worst(failures: ReadonlyMap<string, HoldfastError>, all: number): HoldfastError {
+  const errors = [...failures.values()]
+  const { code } =
+    errors.find((error) => error.code === 'HF_KEY_UNAVAILABLE') ??
+    errors.find((error) => error.code !== 'HF_KEY_OLD') ??
+    errors[0]!
+  const names = [...failures.keys()].join(', ')
+  return new HoldfastError(code, `${failures.size} of ${all} repositories have keys that need care: ${names}`)
 }
 
 /** Tries the keys and, where the configuration names one beside them, the password. */
@@ -107,7 +154,7 @@ function print(output: Output, findings: readonly Finding[], ages: readonly KeyF
 }
 
 /** @throws HoldfastError HF_KEY_UNAVAILABLE, HF_KEY_OLD */
-function judge(findings: readonly Finding[], tooOld: readonly KeyFileAge[], maxAgeDays: number): void {
+function judge({ findings, tooOld, maxAgeDays }: Examined): void {
   const failing = findings.filter(({ state }) => state === 'fails')
   const working = findings.filter(({ state }) => state === 'works').map(({ key }) => key)
   if (failing.length > 0)

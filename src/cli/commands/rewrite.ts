@@ -1,11 +1,17 @@
 import { createRestoreSelector, patternSources, readPatternFiles } from '../../engine/archive/filter/index.ts'
-import { type RewriteOptions as EngineOptions, rewriteSnapshots } from '../../engine/repository/rewrite.ts'
+import { divideByRetention } from '../../engine/repository/retention/retained-files.ts'
+import {
+  type RewriteOptions as EngineOptions,
+  type RewriteOutcome,
+  rewriteSnapshots,
+} from '../../engine/repository/rewrite.ts'
 import type { Command } from '../command.ts'
 import type { CommandContext } from '../context.ts'
 import { type RewriteOptions, rewriteDescription } from '../descriptions/rewrite.ts'
 import { hasPatterns } from '../descriptions/usage.ts'
 import { printChangedCount, printRewritten } from '../output/rewrite-report.ts'
 import { progressOf, withRepository } from '../repository-session.ts'
+import { printRetained, refuseRetained } from '../retained-snapshots.ts'
 import { loadChosenSnapshots } from '../snapshot-choice.ts'
 
 export const rewriteCommand: Command<RewriteOptions> = {
@@ -19,7 +25,10 @@ export const rewriteCommand: Command<RewriteOptions> = {
       const { repository, signal } = session
       const { snapshots, exitCode } = await loadChosenSnapshots(repository, references, options, output, signal)
       await repository.loadIndex(signal)
-      const outcomes = await rewriteSnapshots(repository, snapshots, {
+      const { free, retained } = await (forget
+        ? divideByRetention(repository, snapshots, signal)
+        : { free: snapshots, retained: { snapshots: [], earliestMs: Number.POSITIVE_INFINITY } })
+      const settings: EngineOptions = {
         ...selection,
         newHost: options.newHost,
         newTime: options.newTime,
@@ -27,14 +36,23 @@ export const rewriteCommand: Command<RewriteOptions> = {
         forget,
         dryRun,
         progress: progressOf(context),
-        onSnapshot: (outcome) => printRewritten(output, outcome, options),
         signal,
-      })
-      printChangedCount(output, outcomes.filter(({ changed }) => changed !== undefined).length, dryRun)
+      }
+      const onSnapshot: EngineOptions['onSnapshot'] = (outcome) => printRewritten(output, outcome, options)
+      const outcomes = await rewriteSnapshots(repository, free, { ...settings, onSnapshot })
+      printChangedCount(output, outcomes.filter(hasChanged).length, dryRun)
+      if (retained.snapshots.length === 0) return exitCode
+      // Those that would be the same afterwards are nobody's concern.
+      const kept = await rewriteSnapshots(repository, retained.snapshots, { ...settings, dryRun: true })
+      const unchanged = { ...retained, snapshots: kept.filter(hasChanged).map(({ snapshot }) => snapshot) }
+      printRetained(output, unchanged, 'stay as they are')
+      refuseRetained(unchanged, 'rewritten')
       return exitCode
     })
   },
 }
+
+const hasChanged = ({ changed }: RewriteOutcome): boolean => changed !== undefined
 
 async function selectionOf(
   { environment }: CommandContext,

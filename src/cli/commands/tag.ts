@@ -4,6 +4,7 @@ import { isVerification } from '../../recovery/verification.ts'
 import type { Command } from '../command.ts'
 import { type TagOptions, tagDescription } from '../descriptions/tag.ts'
 import { progressOf, withRepository } from '../repository-session.ts'
+import { printRetained, refuseRetained } from '../retained-snapshots.ts'
 import { loadChosenSnapshots } from '../snapshot-choice.ts'
 
 export const tagCommand: Command<TagOptions> = {
@@ -15,7 +16,7 @@ export const tagCommand: Command<TagOptions> = {
       const { snapshots, exitCode } = await loadChosenSnapshots(repository, references, options, output, signal)
       // Records of verifications are found by their tags: they stay as they are unless they are named.
       const meant = references.length > 0 ? snapshots : snapshots.filter((snapshot) => !isVerification(snapshot))
-      const { changed, failed } = await changeTags(repository, meant, changeOf(options), {
+      const { changed, retained, failed } = await changeTags(repository, meant, changeOf(options), {
         progress: progressOf(context),
         signal,
         onChanged: (change) => {
@@ -25,10 +26,12 @@ export const tagCommand: Command<TagOptions> = {
       })
       if (output.json) output.message({ message_type: 'summary', changed_snapshots: changed.length })
       else output.print(changed.length === 0 ? 'no snapshots were modified' : `modified ${changed.length} snapshots`)
+      printRetained(output, retained, 'keep their tags')
       if (failed.length > 0)
         throw new HoldfastError('HF_INCOMPLETE', `${failed.length} snapshots could not be changed`, {
           hint: 'they are named above and kept their tags',
         })
+      refuseRetained(retained, 'changed')
       return exitCode
     })
   },

@@ -32,6 +32,22 @@ export async function findConfigured(
   }
 }
 
+/**
+ * All configured repositories by name, where there are several and the command line names none and says nothing about opening one; undefined
+ * otherwise.
+ * @throws HoldfastError HF_CONFIG_INVALID
+ */
+export async function findAllConfigured(
+  { environment, sources }: Pick<CommandContext, 'environment' | 'sources'>,
+  access: AccessOptions,
+): Promise<ReadonlyMap<string, () => ConfiguredAccess> | undefined> {
+  if (givenLocation(access, sources) !== undefined || typedPassword(access, sources) !== undefined) return undefined
+  const configuration = await readConfiguration(environment, undefined)
+  if (configuration === undefined || configuration.repositories.size < 2) return undefined
+  const names = [...configuration.repositories.keys()]
+  return new Map(names.map((name) => [name, () => accessOf(configuration, name, environment)]))
+}
+
 async function readConfiguration(
   environment: CommandContext['environment'],
   given: string | undefined,

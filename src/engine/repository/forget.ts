@@ -4,7 +4,7 @@ import { forEachParallel } from '../../lib/parallel.ts'
 import type { Progress } from '../../lib/progress.ts'
 import { applyPolicy, type ForgetDecision, type ForgetPolicy, forgetGroupJson, isEmptyPolicy } from './forget-policy.ts'
 import type { Repository } from './repository.ts'
-import { retainedFiles } from './retention/retained-files.ts'
+import { divideByRetention, type RetainedSnapshots } from './retention/retained-files.ts'
 import type { StoredSnapshot } from './snapshot.ts'
 import { isEveryFilter, matchesFilter, type SnapshotFilter } from './snapshot-filter.ts'
 import { describeGroup, type Grouping, groupSnapshots, type SnapshotGroup } from './snapshot-group.ts'
@@ -63,28 +63,14 @@ export function planForget(snapshots: readonly StoredSnapshot[], options: Forget
 /** The plan that removes exactly these snapshots, whatever is left. */
 export const planForgetOf = (snapshots: readonly StoredSnapshot[]): ForgetPlan => ({ groups: [], remove: snapshots })
 
-/** Snapshots that a plan would remove and the store lets nobody delete yet. */
-export interface RetainedSnapshots {
-  readonly snapshots: readonly StoredSnapshot[]
-  /** When the first of them may go, since 1970; infinity when none ever may, or there is none. */
-  readonly earliestMs: number
-}
-
 /** Takes out of a plan what the store retains: it stays, and so does all it needs. */
 export async function withoutRetained(
   repository: Repository,
   plan: ForgetPlan,
   signal?: AbortSignal,
 ): Promise<{ readonly plan: ForgetPlan; readonly retained: RetainedSnapshots }> {
-  const names = plan.remove.map(({ id }) => id)
-  const until = await retainedFiles(repository, 'snapshot', names, signal)
-  return {
-    plan: { ...plan, remove: plan.remove.filter(({ id }) => !until.has(id)) },
-    retained: {
-      snapshots: plan.remove.filter(({ id }) => until.has(id)),
-      earliestMs: Math.min(...until.values()),
-    },
-  }
+  const { free, retained } = await divideByRetention(repository, plan.remove, signal)
+  return { plan: { ...plan, remove: free }, retained }
 }
 
 /** What `forget --json` prints of a plan, with restic's names and order. */

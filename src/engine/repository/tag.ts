@@ -3,6 +3,7 @@ import type { Id } from '../../lib/id.ts'
 import type { Progress } from '../../lib/progress.ts'
 import { removeSnapshot } from './forget.ts'
 import type { Repository } from './repository.ts'
+import { divideByRetention, type RetainedSnapshots } from './retention/retained-files.ts'
 import { addTags, removeTags, type StoredSnapshot } from './snapshot.ts'
 import { saveSnapshot } from './snapshots.ts'
 
@@ -19,6 +20,8 @@ export interface ReplacedSnapshot {
 
 export interface TagResult {
   readonly changed: readonly ReplacedSnapshot[]
+  /** Snapshots that kept their tags, since the store lets nobody remove the file with the old ones yet. */
+  readonly retained: RetainedSnapshots
   /** Snapshots that kept their tags, each warned of; a replacement that was stored already may stand beside its original. */
   readonly failed: readonly { readonly id: Id; readonly error: Error }[]
 }
@@ -31,7 +34,8 @@ export interface TagOptions {
 
 /**
  * Changes the tags of snapshots. A snapshot file never changes, so each gets a new one, which remembers as `original` the first of its
- * line; the old one is removed once the new one is stored. Wants the exclusive lock.
+ * line; the old one is removed once the new one is stored. A snapshot whose old file the store retains keeps its tags: both would be
+ * there until then. Wants the exclusive lock.
  */
 export async function changeTags(
   repository: Repository,
@@ -42,11 +46,12 @@ export async function changeTags(
   const { progress, onChanged, signal } = options
   const changed: ReplacedSnapshot[] = []
   const failed: { id: Id; error: Error }[] = []
-  for (const old of snapshots) {
-    const tags = changedTags(old.tags, change)
-    if (tags === undefined) continue
+  const meant = snapshots.filter(({ tags }) => changedTags(tags, change) !== undefined)
+  const { free, retained } = await divideByRetention(repository, meant, signal)
+  for (const old of free) {
     try {
       const { id, ...fields } = old
+      const tags = changedTags(old.tags, change)!
       const replacement = await saveSnapshot(repository, { ...fields, tags, original: old.original ?? id }, signal)
       await removeSnapshot(repository, id, signal)
       const replaced = { old, replacement }
@@ -58,7 +63,7 @@ export async function changeTags(
       progress.warn(`unable to modify the tags for snapshot ID ${JSON.stringify(old.id)}, ignoring: ${error.message}`)
     }
   }
-  return { changed, failed }
+  return { changed, retained, failed }
 }
 
 /** A line of `tag --json`. */

@@ -1,13 +1,17 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { S3 } from '@aws-sdk/client-s3'
 import type { S3Server } from './s3-server.ts'
-import { freePort, serverFolder } from './server-folder.ts'
-import { listens, type ServerProcess, startProcess } from './server-process.ts'
+import { serverFolder } from './server-folder.ts'
+import { listens, ServerProcess, startProcess } from './server-process.ts'
 
+/** An object store listens at four ports. */
+const STORE_PORTS = 20
+const STORE_TRIES = 10
 const KEY = 'HOLDFASTTESTKEY'
 const SECRET = 'a secret of tests'
 /** Of one command that sets something up. */
@@ -20,16 +24,18 @@ const COMMAND_MS = 60_000
 export async function startCeph(): Promise<S3Server> {
   const folder = serverFolder('ceph')
   for (const name of ['mon', 'osd', 'run', 'log']) mkdirSync(join(folder, name))
-  const [monitor, gateway] = [await freePort(), await freePort()]
+  const ports = await reservePorts()
+  const [monitor, gateway, objects] = [ports.first, ports.first + 1, ports.first + 2]
   const cluster = randomUUID()
   const conf = join(folder, 'ceph.conf')
-  writeFileSync(conf, configuration(folder, { cluster, monitor, gateway }))
+  writeFileSync(conf, configuration(folder, { cluster, monitor, objects, gateway }))
   const run = async (program: string, ...args: readonly string[]): Promise<void> => {
     await promisify(execFile)(program, args, { timeout: COMMAND_MS, cwd: folder })
   }
   const parts: ServerProcess[] = []
   const stop = async (): Promise<void> => {
     for (const part of parts.reverse()) await part.stop()
+    ports.release()
   }
   const start = async (program: string, args: readonly string[], isReady: () => boolean | Promise<boolean>) => {
     parts.push(await startProcess({ program, args: ['-f', '-c', conf, ...args], folder, isReady }))
@@ -46,7 +52,21 @@ export async function startCeph(): Promise<S3Server> {
     const osd = randomUUID()
     await run('ceph', '-c', conf, 'osd', 'new', osd)
     await run('ceph-osd', '-i', '0', '--mkfs', '--osd-uuid', osd, '-c', conf)
-    await start('ceph-osd', ['-i', '0'], () => true)
+    const store = new ServerProcess({
+      program: 'ceph-osd',
+      args: ['-f', '-c', conf, '-i', '0'],
+      folder,
+      isReady: (said) => said.includes('starting boot process'),
+    })
+    parts.push(store)
+    // It may ask the monitor something before it knows of which cluster that is, and ends.
+    for (let tries = 1; ; tries++)
+      try {
+        await store.start()
+        break
+      } catch (error) {
+        if (tries === STORE_TRIES) throw error
+      }
     await start('radosgw', ['-n', 'client.rgw'], () => listens(gateway))
     const user = ['--uid=holdfast', '--display-name=holdfast', `--access-key=${KEY}`, `--secret-key=${SECRET}`]
     await run('radosgw-admin', '-c', conf, 'user', 'create', ...user)
@@ -70,19 +90,47 @@ export async function startCeph(): Promise<S3Server> {
   return { url, environment, s3, stop: stopAll }
 }
 
+interface ReservedPorts {
+  readonly first: number
+  release(): void
+}
+
+/**
+ * Ports that no other cluster of a test takes, below those that the system hands out: a cluster listens long after its ports were chosen,
+ * and one that meets the monitor of another waits for ever. The last port is held meanwhile.
+ */
+async function reservePorts(): Promise<ReservedPorts> {
+  const count = STORE_PORTS + 4
+  for (let first = 20_000; first + count < 32_000; first += count) {
+    const holder = createServer()
+    const isOurs = await new Promise<boolean>((resolve) => {
+      holder.once('error', () => resolve(false))
+      holder.listen(first + count - 1, '127.0.0.1', () => resolve(true))
+    })
+    if (isOurs) return { first, release: () => holder.close() }
+  }
+  throw new Error('no ports are free for Ceph')
+}
+
 interface Ports {
   readonly cluster: string
   readonly monitor: number
+  /** The first of those that the store of objects may take. */
+  readonly objects: number
   readonly gateway: number
 }
 
-const configuration = (folder: string, { cluster, monitor, gateway }: Ports): string =>
+const configuration = (folder: string, { cluster, monitor, objects, gateway }: Ports): string =>
   [
     '[global]',
     `fsid = ${cluster}`,
     'mon initial members = a',
     `mon host = v1:127.0.0.1:${monitor}`,
     'ms bind msgr2 = false',
+    `ms bind port min = ${objects}`,
+    `ms bind port max = ${objects + STORE_PORTS}`,
+    'log to stderr = true',
+    'err to stderr = true',
     'auth cluster required = none',
     'auth service required = none',
     'auth client required = none',

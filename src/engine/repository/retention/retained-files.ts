@@ -3,6 +3,7 @@ import type { Id } from '../../../lib/id.ts'
 import { forEachParallel } from '../../../lib/parallel.ts'
 import type { NamedFileKind } from '../../storage/storage.ts'
 import type { Repository } from '../repository.ts'
+import type { StoredSnapshot } from '../snapshot.ts'
 
 /** Milliseconds since 1970; infinity for what is held without an end. */
 export type RetainedUntil = number
@@ -30,6 +31,27 @@ export async function retainedFiles(
     if (untilMs > nowMs) retained.set(name, untilMs)
   })
   return retained
+}
+
+/** Snapshots that the store lets nobody delete yet. */
+export interface RetainedSnapshots {
+  readonly snapshots: readonly StoredSnapshot[]
+  /** When the first of them may go, since 1970; infinity when none ever may, or there is none. */
+  readonly earliestMs: number
+}
+
+/** Divides snapshots into those that may be removed now, and those that the store retains; in the order they had. */
+export async function divideByRetention(
+  repository: Repository,
+  snapshots: readonly StoredSnapshot[],
+  signal?: AbortSignal,
+): Promise<{ readonly free: readonly StoredSnapshot[]; readonly retained: RetainedSnapshots }> {
+  const names = snapshots.map(({ id }) => id)
+  const until = await retainedFiles(repository, 'snapshot', names, signal)
+  return {
+    free: snapshots.filter(({ id }) => !until.has(id)),
+    retained: { snapshots: snapshots.filter(({ id }) => until.has(id)), earliestMs: Math.min(...until.values()) },
+  }
 }
 
 /** `2026-12-27 10:00 UTC`, or that there is no end. */

@@ -120,7 +120,13 @@ function rehearsed({ retention, versions, classes, freeBytes, examine }: StoreFe
     ...(retention && {
       retention: { ...retention, get: retention.get.bind(retention), extend: nothing, setLegalHold: nothing },
     }),
-    ...(versions && { versions: { listDeleted: versions.listDeleted.bind(versions), undelete: nothing } }),
+    ...(versions && {
+      versions: {
+        ...(versions.hidden && { hidden: () => versions.hidden!() }),
+        listDeleted: versions.listDeleted.bind(versions),
+        undelete: nothing,
+      },
+    }),
     ...(classes && {
       classes: { list: classes.list.bind(classes), state: classes.state.bind(classes), requestRestore: nothing },
     }),

@@ -185,6 +185,11 @@ export class SftpClient {
     await this.#ok(packet.MKDIR, (writer) => writer.string(path).permissions(mode))
   }
 
+  /** Of an empty folder. */
+  async removeFolder(path: string): Promise<void> {
+    await this.#ok(packet.RMDIR, (writer) => writer.string(path))
+  }
+
   async remove(path: string): Promise<void> {
     await this.#ok(packet.REMOVE, (writer) => writer.string(path))
   }

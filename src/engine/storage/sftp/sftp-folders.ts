@@ -25,6 +25,21 @@ export async function makeRepositoryFolders(client: SftpClient, root: string): P
   await Promise.all([syncFolder(client, data), syncFolder(client, root)])
 }
 
+/** Removes the folders that `makeRepositoryFolders` made, which must be empty; what is missing is passed over. */
+export async function removeRepositoryFolders(client: SftpClient, root: string): Promise<void> {
+  await Promise.all(packFolders.map((folder) => removeFolder(client, posix.join(root, folders.data, folder))))
+  await Promise.all(Object.values(folders).map((folder) => removeFolder(client, posix.join(root, folder))))
+  await removeFolder(client, root)
+}
+
+async function removeFolder(client: SftpClient, path: string): Promise<void> {
+  try {
+    await client.removeFolder(path)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+  }
+}
+
 /**
  * Makes the missing folder of a file that is to be written. Only inside something that is a repository already: an empty place, such as the bare
  * mount point of a disk that is not mounted, is refused with HF_REPO_NOT_FOUND instead of being filled.

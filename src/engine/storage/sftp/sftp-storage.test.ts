@@ -45,6 +45,19 @@ describe.skipIf(lacks('sshd')).each(['by ourselves', 'by the command ssh'])('SFT
     expect(existsSync(path)).toBe(false)
   })
 
+  test('the folders of a repository are removed when they are empty, and only then', async () => {
+    const short = openSftp(server.url('short'), server)
+    await short.create()
+    const { file, content } = newFile('data', 10)
+    await short.put(file, content)
+    await expect(short.features.removeLayout!()).rejects.toMatchObject({ code: 'HF_STORAGE_IO' })
+    expect(await short.get(file)).toEqual(content)
+    await short.delete(file)
+    await short.features.removeLayout!()
+    expect(existsSync(join(server.data, 'short'))).toBe(false)
+    await short.close()
+  })
+
   test('free space is known', async () => {
     expect(await storage.features.freeBytes!()).toBeGreaterThan(1 << 20)
   })

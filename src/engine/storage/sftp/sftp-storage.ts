@@ -22,7 +22,7 @@ import { isFile, isFolder } from './protocol.ts'
 import type { SftpClient } from './sftp-client.ts'
 import type { SftpConnection } from './sftp-connection.ts'
 import { type Attempted, sftpError, writeError } from './sftp-error.ts'
-import { isForGroup, makeFolderOf, makeRepositoryFolders, syncFolder } from './sftp-folders.ts'
+import { isForGroup, makeFolderOf, makeRepositoryFolders, removeRepositoryFolders, syncFolder } from './sftp-folders.ts'
 import { putFile } from './sftp-put.ts'
 import { readInto } from './transfer.ts'
 import { unlessInterrupted } from './unless-interrupted.ts'
@@ -56,7 +56,11 @@ export class SftpStorage implements Storage {
     this.properties = { connections, atomicReplace: false, createOnly: true }
     this.#root = path
     this.#connection = connection
-    this.features = { freeBytes: (options = {}) => this.#freeBytes(options) }
+    this.features = {
+      freeBytes: (options = {}) => this.#freeBytes(options),
+      removeLayout: (options = {}) =>
+        this.#call('remove', 'the folders', options, (client) => removeRepositoryFolders(client, this.#root)),
+    }
   }
 
   async create(options: CallOptions = {}): Promise<void> {
