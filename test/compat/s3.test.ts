@@ -16,87 +16,86 @@ import { startMinio } from '../support/servers/minio.ts'
 import type { S3Server } from '../support/servers/s3-server.ts'
 import { backUp, CHEAP_KDF, PASSWORD, scratchFolder } from '../support/test-repository.ts'
 
-describe.each([
+const servers = [
   { name: 'MinIO', isMissing: lacks('minio', 'restic'), start: startMinio },
   { name: 'Ceph', isMissing: lacks('ceph', 'restic'), start: startCeph },
-])('on $name', ({ isMissing, start }) => {
-  if (isMissing) {
-    test.skip('restic checks and restores what we made, and we what restic made', () => undefined)
-    return
-  }
-  let server: S3Server
-  beforeAll(async () => {
-    server = await start()
-  }, 60_000)
-  afterAll(() => server?.stop())
+] as const
 
-  const runRestic = (bucket: string, ...args: readonly string[]): string => {
-    const { status, stdout, stderr } = spawnSync(
-      'restic',
-      ['-r', `s3:${server.url}/${bucket}`, '--no-cache', ...args],
-      {
-        env: { ...process.env, ...server.environment, RESTIC_PASSWORD: PASSWORD },
-        encoding: 'utf8',
-      },
-    )
-    if (status !== 0) throw new Error(`restic ${args.join(' ')} ended with ${status}: ${stderr}`)
-    return stdout
-  }
-  async function open(bucket: string): Promise<Repository> {
-    const storage = await openStorage(`s3:${server.url}/${bucket}`, { environment: server.environment })
-    const repository = await openRepository(storage, { password: PASSWORD })
-    await repository.loadIndex()
-    return repository
-  }
+for (const { name, isMissing, start } of servers)
+  describe.skipIf(isMissing)(`on ${name}`, () => {
+    let server: S3Server
+    beforeAll(async () => {
+      server = await start()
+    }, 60_000)
+    afterAll(() => server?.stop())
 
-  test('restic checks and restores what we made, and we what restic made', async () => {
-    using scratch = scratchFolder()
-    const files = scratch.join('files')
-    await cp(new URL('../../src/engine/storage', import.meta.url), files, { recursive: true })
-    writeFileSync(`${files}/large`, randomBytes(40 << 20))
-    const storage = await openStorage(`s3:${server.url}/ours/some/prefix`, { environment: server.environment })
-    await initRepository(storage, { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
-    await storage.close()
-    const ours = await open('ours/some/prefix')
-    await backUp(ours, files)
-    await ours.storage.close()
-    runRestic('ours/some/prefix', 'check', '--read-data')
-    runRestic('ours/some/prefix', 'restore', 'latest', '--target', scratch.join('by-restic'))
-    expect(findTreeDifference(files, scratch.join('by-restic', files))).toBeUndefined()
+    const runRestic = (bucket: string, ...args: readonly string[]): string => {
+      const { status, stdout, stderr } = spawnSync(
+        'restic',
+        ['-r', `s3:${server.url}/${bucket}`, '--no-cache', ...args],
+        {
+          env: { ...process.env, ...server.environment, RESTIC_PASSWORD: PASSWORD },
+          encoding: 'utf8',
+        },
+      )
+      if (status !== 0) throw new Error(`restic ${args.join(' ')} ended with ${status}: ${stderr}`)
+      return stdout
+    }
+    async function open(bucket: string): Promise<Repository> {
+      const storage = await openStorage(`s3:${server.url}/${bucket}`, { environment: server.environment })
+      const repository = await openRepository(storage, { password: PASSWORD })
+      await repository.loadIndex()
+      return repository
+    }
 
-    runRestic('theirs/some/prefix', 'init')
-    runRestic('theirs/some/prefix', 'backup', files)
-    const theirs = await open('theirs/some/prefix')
-    expect(await loadSnapshots(theirs)).toHaveLength(1)
-    const { findings } = await checkRepository(theirs, { read: { kind: 'all' }, threads: 0, progress: noProgress })
-    expect(findings).toEqual([])
-    const { summary } = await backUp(theirs, files)
-    expect(summary.dataBlobs).toBe(0)
-    expect(runRestic('theirs/some/prefix', 'snapshots', '--json')).toContain('test-host')
-    await theirs.storage.close()
-  }, 120_000)
+    test('restic checks and restores what we made, and we what restic made', async () => {
+      using scratch = scratchFolder()
+      const files = scratch.join('files')
+      await cp(new URL('../../src/engine/storage', import.meta.url), files, { recursive: true })
+      writeFileSync(`${files}/large`, randomBytes(40 << 20))
+      const storage = await openStorage(`s3:${server.url}/ours/some/prefix`, { environment: server.environment })
+      await initRepository(storage, { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
+      await storage.close()
+      const ours = await open('ours/some/prefix')
+      await backUp(ours, files)
+      await ours.storage.close()
+      runRestic('ours/some/prefix', 'check', '--read-data')
+      runRestic('ours/some/prefix', 'restore', 'latest', '--target', scratch.join('by-restic'))
+      expect(findTreeDifference(files, scratch.join('by-restic', files))).toBeUndefined()
 
-  test('a copy of a bucket, without empty folders and with other modes, opens as a repository of this machine', async () => {
-    using scratch = scratchFolder()
-    const files = scratch.join('files')
-    await cp(new URL('../support', import.meta.url), files, { recursive: true })
-    const storage = await openStorage(`s3:${server.url}/fetched`, { environment: server.environment })
-    await initRepository(storage, { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
-    await storage.close()
-    const remote = await open('fetched')
-    await backUp(remote, files)
-    await remote.storage.close()
-    const folder = scratch.join('copy')
-    await fetchBucket(server, 'fetched', folder)
-    const local = await openRepository(await openStorage(folder), { password: PASSWORD })
-    await local.loadIndex()
-    const { findings } = await checkRepository(local, { read: { kind: 'all' }, threads: 0, progress: noProgress })
-    expect(findings).toEqual([])
-    const { summary } = await backUp(local, files)
-    expect(summary.dataBlobs).toBe(0)
-    expect(readFileSync(`${folder}/config`).length).toBeGreaterThan(0)
-  }, 60_000)
-})
+      runRestic('theirs/some/prefix', 'init')
+      runRestic('theirs/some/prefix', 'backup', files)
+      const theirs = await open('theirs/some/prefix')
+      expect(await loadSnapshots(theirs)).toHaveLength(1)
+      const { findings } = await checkRepository(theirs, { read: { kind: 'all' }, threads: 0, progress: noProgress })
+      expect(findings).toEqual([])
+      const { summary } = await backUp(theirs, files)
+      expect(summary.dataBlobs).toBe(0)
+      expect(runRestic('theirs/some/prefix', 'snapshots', '--json')).toContain('test-host')
+      await theirs.storage.close()
+    }, 120_000)
+
+    test('a copy of a bucket, without empty folders and with other modes, opens as a repository of this machine', async () => {
+      using scratch = scratchFolder()
+      const files = scratch.join('files')
+      await cp(new URL('../support', import.meta.url), files, { recursive: true })
+      const storage = await openStorage(`s3:${server.url}/fetched`, { environment: server.environment })
+      await initRepository(storage, { password: PASSWORD }, { key: { kdf: CHEAP_KDF } })
+      await storage.close()
+      const remote = await open('fetched')
+      await backUp(remote, files)
+      await remote.storage.close()
+      const folder = scratch.join('copy')
+      await fetchBucket(server, 'fetched', folder)
+      const local = await openRepository(await openStorage(folder), { password: PASSWORD })
+      await local.loadIndex()
+      const { findings } = await checkRepository(local, { read: { kind: 'all' }, threads: 0, progress: noProgress })
+      expect(findings).toEqual([])
+      const { summary } = await backUp(local, files)
+      expect(summary.dataBlobs).toBe(0)
+      expect(readFileSync(`${folder}/config`).length).toBeGreaterThan(0)
+    }, 60_000)
+  })
 
 /** As `aws s3 sync` does: an object becomes a file of usual permissions, and folders are made as they are needed. */
 async function fetchBucket({ s3 }: S3Server, Bucket: string, folder: string): Promise<void> {

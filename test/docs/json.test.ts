@@ -8,6 +8,7 @@ import { foundNodeJson, listedNodeJson } from '../../src/cli/output/node-json.ts
 import { Output } from '../../src/cli/output/output.ts'
 import { restoreMessage } from '../../src/cli/output/restore-progress.ts'
 import { RestoreReport } from '../../src/cli/output/restore-report.ts'
+import { usageJson } from '../../src/cli/output/usage-report.ts'
 import { terminalOf } from '../../src/cli/terminal.ts'
 import { storedSnapshotJson } from '../../src/engine/repository/snapshot.ts'
 import { createNode, textToByteString } from '../../src/engine/repository/tree/node.ts'
@@ -76,6 +77,11 @@ function complete(): (readonly [command: string, value: unknown])[] {
     bytesTotal: 1,
     bytesSkipped: 1,
   }
+  const usage = {
+    kinds: new Map((['config', 'data', 'index', 'key', 'lock', 'snapshot'] as const).map((kind) => [kind, 1])),
+    classes: [{ storageClass: 'x', files: 1, bytes: 1, hiddenFiles: 1, hiddenBytes: 1 }],
+    ...{ bytes: 1, hiddenBytes: 1, freeBytes: 1 },
+  }
   const failing = { key: 'kms x', state: 'fails', error: 'x', hint: 'x' }
   const kitOpened = { message_type: 'kit_opened', kit: 'x', repository_id: id, location: 'x', snapshots: 1 }
   const masterRotated = {
@@ -89,7 +95,20 @@ function complete(): (readonly [command: string, value: unknown])[] {
     ['snapshots', [storedSnapshotJson(snapshot)]],
     ['ls', listedNodeJson(textToByteString('/x'), { ...node, type: 'file' })],
     ['key list', [{ current: true, id, userName: 'x', hostName: 'x', created: '', sealedFor: ['kms'] }]],
-    ['key doctor', { message_type: 'key_examination', keys: [failing], key_files: [], max_age_days: 90 }],
+    [
+      'key doctor',
+      { message_type: 'key_examination', repository: 'x', keys: [failing], key_files: [], max_age_days: 90 },
+    ],
+    ['storage:verify', { message_type: 'check', name: 'x', outcome: 'failed', detail: 'x', duration_ms: 1 }],
+    ['storage:verify', { message_type: 'finding', what: 'access', state: 'bad', text: 'x', remedy: 'x' }],
+    [
+      'storage:usage',
+      usageJson({ location: 'x', usage, growth: [], cost: { currency: 'EUR', amount: 1, withoutPrice: ['x'] } }),
+    ],
+    ['storage:undelete', { message_type: 'would_undelete', kind: 'config', name: 'config' }],
+    ['storage:undelete', { message_type: 'would_undelete', kind: 'data', name: id, size: 1 }],
+    ['storage:undelete', { message_type: 'undeleted', kind: 'data', name: id, size: 1 }],
+    ['storage:undelete', { message_type: 'summary', files: 1, bytes: 1, dry_run: false }],
     ['key import', { ...kitOpened, rejected: [{ source: 'x', what: 'x' }] }],
     ['key rotate', { ...masterRotated, written: 'holdfast.yaml' }],
     ['find', [{ matches: [foundNodeJson(textToByteString('/x'), node)], hits: 1, snapshot: id }]],
@@ -143,6 +162,9 @@ async function* printed(stage: OurStage): AsyncGenerator<readonly [command: stri
   yield* await run('backup', work, stage.path('missing'))
   yield* await run('snapshots')
   yield* await run('find', 'a.txt')
+  yield* await run('storage:verify', '--objects', '5', '--large-file', '10K')
+  yield* await run('storage:usage')
+  yield* await run('storage:speed', '--bytes', '10K', '--file-size', '1K')
   const blobs = (await stage.must(['list', 'blobs'])).split('\n')
   yield* await run('find', '--show-pack-id', '--blob', blobs.find((line) => line.startsWith('data'))!.slice(5))
   yield* await run('init', '-r', stage.path('other'))

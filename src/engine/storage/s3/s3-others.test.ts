@@ -13,42 +13,41 @@ const inParts: OpenOptions = { wholeBytes: 1 << 20, partBytes: 5 << 20 }
 const DAY_MS = 24 * 60 * 60 * 1000
 
 /** Stores that others wrote, as second opinions; where one takes long, it is asked for less. */
-describe.each([
+const servers = [
   { name: 'Ceph', isMissing: lacks('ceph'), start: startCeph, sizes: { listedFiles: 1100, largeFileBytes: 12 << 20 } },
   { name: 'moto', isMissing: lacks('moto'), start: startMoto, sizes: { listedFiles: 30, largeFileBytes: 6 << 20 } },
-])('$name', ({ isMissing, start, sizes }) => {
-  if (isMissing) {
-    test.skip('keeps the contract', () => undefined)
-    return
-  }
-  let server: Pick<S3Server, 'url' | 'environment' | 'stop'>
-  let storage: Storage
-  beforeAll(async () => {
-    server = await start()
-    storage = openS3(`${server.url}/bucket/prefix`, { environment: server.environment, ...inParts })
-    await storage.create()
-  }, 60_000)
-  afterAll(async () => {
-    await storage?.close()
-    await server?.stop()
-  })
+] as const
 
-  test.each(storageChecks)('keeps the contract: $name', ({ run }) => run(storage, sizes satisfies CheckSizes), 60_000)
+for (const { name, isMissing, start, sizes } of servers)
+  describe.skipIf(isMissing)(`${name}`, () => {
+    let server: Pick<S3Server, 'url' | 'environment' | 'stop'>
+    let storage: Storage
+    beforeAll(async () => {
+      server = await start()
+      storage = openS3(`${server.url}/bucket/prefix`, { environment: server.environment, ...inParts })
+      await storage.create()
+    }, 60_000)
+    afterAll(async () => {
+      await storage?.close()
+      await server?.stop()
+    })
 
-  test('retains what is to be retained, in one piece or in parts, and says until when', async () => {
-    const lock = { mode: 'governance', forMs: DAY_MS } as const
-    const locked = openS3(`${server.url}/locked`, { environment: server.environment, settings: { lock }, ...inParts })
-    await locked.create()
-    for (const size of [1000, 6 << 20]) {
-      const { file, content } = newFile('data', size)
-      const before = Date.now()
-      await locked.put(file, content)
-      const retention = await locked.features.retention!.get(file)
-      expect(retention).toMatchObject({ mode: 'governance', isHeld: false })
-      expect(retention!.untilMs).toBeGreaterThanOrEqual(before + DAY_MS)
-      await expect(locked.delete(file)).rejects.toMatchObject({ code: 'HF_STORAGE_RETAINED' })
-      expect(await locked.get(file)).toEqual(content)
-    }
-    await locked.close()
+    test.each(storageChecks)('keeps the contract: $name', ({ run }) => run(storage, sizes satisfies CheckSizes), 60_000)
+
+    test('retains what is to be retained, in one piece or in parts, and says until when', async () => {
+      const lock = { mode: 'governance', forMs: DAY_MS } as const
+      const locked = openS3(`${server.url}/locked`, { environment: server.environment, settings: { lock }, ...inParts })
+      await locked.create()
+      for (const size of [1000, 6 << 20]) {
+        const { file, content } = newFile('data', size)
+        const before = Date.now()
+        await locked.put(file, content)
+        const retention = await locked.features.retention!.get(file)
+        expect(retention).toMatchObject({ mode: 'governance', isHeld: false })
+        expect(retention!.untilMs).toBeGreaterThanOrEqual(before + DAY_MS)
+        await expect(locked.delete(file)).rejects.toMatchObject({ code: 'HF_STORAGE_RETAINED' })
+        expect(await locked.get(file)).toEqual(content)
+      }
+      await locked.close()
+    })
   })
-})
