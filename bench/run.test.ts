@@ -41,7 +41,7 @@ function plantProgram(lines: string): string {
   return program
 }
 
-describe.skipIf(lacks('restic'))('the comparison, restic against itself', { timeout: 180_000 }, () => {
+describe.skipIf(lacks('restic'))('the comparison, restic against itself', () => {
   test('runs cases, finds nothing to object to, and cleans up', () => {
     const { exitCode, stdout, stderr } = bench('restic', 'changed,prune')
     expect(stderr).not.toContain('does not count')

@@ -33,7 +33,7 @@ const files = (folder: string): readonly string[] =>
     .map(({ name }) => name)
 
 test('another master key comes with a new repository, and the old one goes when nothing is missed', {
-  timeout: 120_000,
+  timeout: 10 * 60_000,
 }, async () => {
   using stage = await keyedStage()
   const { environment } = stage

@@ -70,7 +70,7 @@ describe.skipIf(lacks('restic', 'sshd', 'rclone'))('one reading of a server for 
     ssh = await startSshd()
     rest = await startRcloneRest()
     if (!lacks('minio')) minio = await startMinio()
-  }, 60_000)
+  })
   afterAll(async () => {
     await Promise.all([minio?.stop(), ssh?.stop(), rest?.stop()])
     scratch[Symbol.dispose]()
@@ -182,5 +182,5 @@ describe.skipIf(lacks('restic', 'sshd', 'rclone'))('one reading of a server for 
     expect(await trees(last.sftp)).toEqual(await trees(last.here))
     await expectWhole(again, 'mongo-from-sftp')
     expectResticContent(scratch.join('mongo'))
-  }, 120_000)
+  })
 })

@@ -33,7 +33,7 @@ describe.skipIf(lacks('minio'))('with the policies that are shipped, on MinIO,',
     await server.s3.createBucket({ Bucket: 'guarded' })
     await server.s3.putBucketVersioning({ Bucket: 'guarded', VersioningConfiguration: { Status: 'Enabled' } })
     mkdirSync(folder, { recursive: true })
-  }, 30_000)
+  })
   afterAll(async () => {
     scratch[Symbol.dispose]()
     await server?.stop()
@@ -91,7 +91,7 @@ describe.skipIf(lacks('minio'))('with the policies that are shipped, on MinIO,',
     const findings = await maintainer.storage.features.examine!()
     expect(findings.filter(({ state }) => state === 'unknown' || state === 'bad')).toEqual([])
     await maintainer.storage.close()
-  }, 60_000)
+  })
 
   test('who restores reads and cannot write, and nobody gets at other prefixes', async () => {
     const reader = await open('restore')

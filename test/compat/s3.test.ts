@@ -26,7 +26,7 @@ for (const { name, isMissing, start } of servers)
     let server: S3Server
     beforeAll(async () => {
       server = await start()
-    }, 60_000)
+    })
     afterAll(() => server?.stop())
 
     const runRestic = (bucket: string, ...args: readonly string[]): string => {
@@ -73,7 +73,7 @@ for (const { name, isMissing, start } of servers)
       expect(summary.dataBlobs).toBe(0)
       expect(runRestic('theirs/some/prefix', 'snapshots', '--json')).toContain('test-host')
       await theirs.storage.close()
-    }, 120_000)
+    })
 
     test('a copy of a bucket, without empty folders and with other modes, opens as a repository of this machine', async () => {
       using scratch = scratchFolder()
@@ -94,7 +94,7 @@ for (const { name, isMissing, start } of servers)
       const { summary } = await backUp(local, files)
       expect(summary.dataBlobs).toBe(0)
       expect(readFileSync(`${folder}/config`).length).toBeGreaterThan(0)
-    }, 60_000)
+    })
   })
 
 /** As `aws s3 sync` does: an object becomes a file of usual permissions, and folders are made as they are needed. */

@@ -227,7 +227,7 @@ function valuesOf(command: string, { stdout, stderr }: Outcome): (readonly [stri
     .map((text) => [command, JSON.parse(text)] as const)
 }
 
-test('the page of JSON output describes what is printed, and nothing else', { timeout: 120_000 }, async () => {
+test('the page of JSON output describes what is printed, and nothing else', async () => {
   using work = await ourStage()
   const check = new JsonPageCheck(page)
   const problems: string[] = []

@@ -15,7 +15,7 @@ import { expectResticContent, reopen, restic } from '../support/test-repository.
 
 test.skipIf(lacks('root', 'setfattr', 'restic'))(
   'everything a file system of Linux can hold comes back as it was, by us and by restic',
-  { timeout: 120_000 },
+  { timeout: 10 * 60_000 },
   async () => {
     await using world = await ourWorld()
     const odd = world.path('odd')
@@ -47,7 +47,7 @@ describe('exit codes', () => {
     environment: Readonly<Record<string, string>> = {},
   ): Promise<number> => (await world.run(args, { environment })).exitCode
 
-  test('tell what a script has to know', { timeout: 120_000 }, async () => {
+  test('tell what a script has to know', { timeout: 10 * 60_000 }, async () => {
     await using world = await ourWorld()
     await world.must(['init'])
     expect(await exitCodeOf(world, ['backup', 'tree'])).toBe(0)
@@ -67,7 +67,7 @@ describe('exit codes', () => {
     await repository.close()
   })
 
-  test.skipIf(lacks('root'))('tell of files that may not be read', { timeout: 60_000 }, async () => {
+  test.skipIf(lacks('root'))('tell of files that may not be read', { timeout: 10 * 60_000 }, async () => {
     await using world = await ourWorld()
     await world.must(['init'])
     writeFileSync(world.path('tree', 'secret'), 'x', { mode: 0o600 })
@@ -92,7 +92,7 @@ describe('exit codes', () => {
 })
 
 test('an interrupted backup leaves no lock and no snapshot, and what it read need not be stored again', {
-  timeout: 120_000,
+  timeout: 10 * 60_000,
 }, async () => {
   await using world = await ourWorld()
   await world.must(['init'])
@@ -125,7 +125,9 @@ async function storedBytes(world: OurWorld): Promise<number> {
   return (await world.files('data')).reduce((sum, id) => sum + statSync(world.packFile(id)).size, 0)
 }
 
-test('without native calls a backup says what is missing, once, and does the rest', { timeout: 60_000 }, async () => {
+test('without native calls a backup says what is missing, once, and does the rest', {
+  timeout: 10 * 60_000,
+}, async () => {
   await using world = await ourWorld()
   await world.must(['init'])
   const environment = { HOLDFAST_NATIVE: 'off' }
@@ -138,7 +140,7 @@ test('without native calls a backup says what is missing, once, and does the res
   )
 })
 
-test('bytes go in by arguments and come out of dump and ls as they are', { timeout: 60_000 }, async () => {
+test('bytes go in by arguments and come out of dump and ls as they are', { timeout: 10 * 60_000 }, async () => {
   await using world = await ourWorld()
   await world.must(['init'])
   const content = randomBytes(3 << 20)

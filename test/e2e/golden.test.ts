@@ -6,7 +6,7 @@ import { resticScenarios } from '../support/restic-cases.ts'
 
 test.concurrent.for(resticScenarios)(
   'does and prints what restic 0.19.1 does: $name',
-  { timeout: 240_000 },
+  { timeout: 10 * 60_000 },
   async (scenario) => {
     const recordings = new Map(readRecordings(scenario.name).map((recording) => [recording.name, recording]))
     const expected = differences[scenario.name] ?? {}

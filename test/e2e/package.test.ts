@@ -88,7 +88,7 @@ beforeAll(() => {
   )
   installed = join(prefix, 'lib/node_modules/holdfast')
   command = join(prefix, 'bin/holdfast')
-}, 300_000)
+})
 afterAll(() => {
   rmSync(scratch, { recursive: true, force: true })
 })

@@ -34,9 +34,9 @@ async function waiting(): Promise<ReturnType<typeof start>> {
     '-r',
     join(folder, 'repository'),
     '--password-command',
-    'sh -c "echo ready >&2; exec sleep 20"',
+    'sh -c "echo ready >&2; exec sleep 120"',
   )
-  await expect.poll(started.told, { timeout: 10_000 }).toContain('ready')
+  await expect.poll(started.told, { timeout: 60_000 }).toContain('ready')
   return started
 }
 

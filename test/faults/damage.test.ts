@@ -100,7 +100,7 @@ beforeAll(async () => {
   for (const { file } of await listAllFiles(repository.storage))
     files.set(keyOf(file), { file, content: await repository.storage.get(file) })
   sound = { files, repository, listings, leftover: unlisted.listing.pack, packsOfIndex }
-}, 60_000)
+})
 
 /** Files changed, by key; undefined for those that are gone. */
 type Damage = ReadonlyMap<string, Uint8Array | undefined>
@@ -329,7 +329,7 @@ describe('after damage', () => {
   ]
 
   test('all repairs together make a whole repository, and lose nothing that is intact', {
-    timeout: 120_000,
+    timeout: 10 * 60_000,
   }, async () => {
     for (const { damage, what } of sample()) {
       const repository = await damaged(damage)
@@ -345,7 +345,7 @@ describe('after damage', () => {
     }
   })
 
-  test.skipIf(lacks('restic'))('restic finds nothing wrong after the repairs', { timeout: 120_000 }, async () => {
+  test.skipIf(lacks('restic'))('restic finds nothing wrong after the repairs', async () => {
     for (const damageCase of sample().filter((_, i) => i % 14 === 0)) {
       using scratch = scratchFolder()
       const storage = openLocalStorage(scratch.join('repository'))

@@ -27,7 +27,7 @@ const interruptions: readonly (readonly [NodeJS.Signals, number])[] = [
 /** Each file is cut by all threads at the same time, which go on with it while what they have is being stored. */
 test.skipIf(lacks('restic'))(
   'a backup of large files that is interrupted again and again stores nothing that it did not read',
-  { timeout: 240_000 },
+  { timeout: 10 * 60_000 },
   async () => {
     using scratch = scratchFolder()
     const [data, path] = [scratch.join('data'), scratch.join('repository')]

@@ -157,4 +157,4 @@ test('a repository with sealed keys, cut off before its config is there, is fini
   expect(again.status, again.output).toBe(0)
   expect(countFiles(repository, 'keys')).toBe(1)
   expect(await run('snapshots')).toMatchObject({ status: 0 })
-}, 60_000)
+})

@@ -98,4 +98,4 @@ test('moves to an archive that are killed remove nothing that is not proved ther
   expect((await inRepository(cold)).filter(isBackup)).toHaveLength(4)
   if (lacks('restic')) return
   for (const path of [main, cold]) expectResticContent(path)
-}, 240_000)
+})

@@ -73,7 +73,7 @@ describe.skipIf(lacks('restic')).each(Object.keys(stores))('uploads to %s that a
   let store: Store
   beforeAll(async () => {
     if (!isAbsent) store = await stores[name]!()
-  }, 30_000)
+  })
   afterAll(() => store?.stop())
 
   test.skipIf(isAbsent)(

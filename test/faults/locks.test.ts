@@ -242,7 +242,7 @@ describe('our programs at the same time', () => {
     waiting.stdout!.on('data', (chunk) => {
       told += chunk
     })
-    await expect.poll(() => told, { timeout: 20_000 }).toContain('waiting up to 3600 s')
+    await expect.poll(() => told, { timeout: 120_000 }).toContain('waiting up to 3600 s')
     waiting.kill('SIGINT')
     expect((await once(waiting, 'close'))[0]).toBe(130)
     await backup.release()

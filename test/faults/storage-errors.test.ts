@@ -175,7 +175,7 @@ describe('an error of the storage at any call', () => {
 
   test.each(victims)(
     '$name: it is told, no snapshot is lost, and the next run completes',
-    { timeout: 120_000 },
+    { timeout: 10 * 60_000 },
     async (victim) => {
       const { image, before } = await startOf(victim)
       const counted = withFaults(await copyStorage(image), [])

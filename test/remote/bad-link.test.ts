@@ -40,48 +40,52 @@ describe.skipIf(lacks('rclone'))('a server that is 200 ms away and fails now and
     scratch[Symbol.dispose]()
   })
 
-  test('everything works all the same', async () => {
-    // More than one in a hundred, since there are only some hundred requests.
-    proxy.setFaults([
-      { effect: { type: 'delay', milliseconds: 200 } },
-      { call: 6, every: 31, effect: { type: 'reset' } },
-      { call: 17, every: 37, effect: { type: 'lose-answer' } },
-      { call: 25, every: 41, effect: { type: 'answer', status: 503, headers: { 'Retry-After': '2' } } },
-      { methods: ['GET'], call: 9, every: 29, effect: { type: 'truncate', bytes: 30 } },
-      { methods: ['POST'], call: 4, every: 13, effect: { type: 'cut-upload', bytes: 100 } },
-    ])
-    let retries = 0
-    const must = async (name: string, ...args: readonly string[]): Promise<string> => {
-      const environment = {
-        HOLDFAST_REPOSITORY: `rest:${proxy.url}/${name}/`,
-        HOLDFAST_PASSWORD: PASSWORD,
-        ...(name === 'second'
-          ? { HOLDFAST_FROM_REPOSITORY: `rest:${proxy.url}/first/`, HOLDFAST_FROM_PASSWORD: PASSWORD }
-          : {}),
-        XDG_CACHE_HOME: scratch.join('cache'),
+  test(
+    'everything works all the same',
+    async () => {
+      // More than one in a hundred, since there are only some hundred requests.
+      proxy.setFaults([
+        { effect: { type: 'delay', milliseconds: 200 } },
+        { call: 6, every: 31, effect: { type: 'reset' } },
+        { call: 17, every: 37, effect: { type: 'lose-answer' } },
+        { call: 25, every: 41, effect: { type: 'answer', status: 503, headers: { 'Retry-After': '2' } } },
+        { methods: ['GET'], call: 9, every: 29, effect: { type: 'truncate', bytes: 30 } },
+        { methods: ['POST'], call: 4, every: 13, effect: { type: 'cut-upload', bytes: 100 } },
+      ])
+      let retries = 0
+      const must = async (name: string, ...args: readonly string[]): Promise<string> => {
+        const environment = {
+          HOLDFAST_REPOSITORY: `rest:${proxy.url}/${name}/`,
+          HOLDFAST_PASSWORD: PASSWORD,
+          ...(name === 'second'
+            ? { HOLDFAST_FROM_REPOSITORY: `rest:${proxy.url}/first/`, HOLDFAST_FROM_PASSWORD: PASSWORD }
+            : {}),
+          XDG_CACHE_HOME: scratch.join('cache'),
+        }
+        const { exitCode, stdout, stderr } = await play(args, { environment, clock: quick })
+        expect({ args, exitCode, stderr: exitCode === 0 ? '' : stderr }).toEqual({ args, exitCode: 0, stderr: '' })
+        retries += stderr.split('trying again').length - 1
+        return stdout
       }
-      const { exitCode, stdout, stderr } = await play(args, { environment, clock: quick })
-      expect({ args, exitCode, stderr: exitCode === 0 ? '' : stderr }).toEqual({ args, exitCode: 0, stderr: '' })
-      retries += stderr.split('trying again').length - 1
-      return stdout
-    }
-    fill(source, 1)
-    await must('first', 'init')
-    await must('first', 'backup', source)
-    fill(source, 2)
-    await must('first', 'backup', source)
-    expect(JSON.parse(await must('first', 'snapshots', '--json'))).toHaveLength(2)
-    await must('first', 'check', '--read-data')
-    await must('first', 'forget', '--keep-last', '1', '--prune')
-    await must('first', 'tag', '--add', 'kept')
-    await must('second', 'init', '--copy-chunker-params')
-    await must('second', 'copy')
-    await must('second', 'check', '--read-data', '--no-cache')
-    await must('second', 'restore', 'latest', '--target', scratch.join('restored'), '--no-cache')
-    for (const file of ['random 1', 'random 2', 'more/text'])
-      expect(readFileSync(join(scratch.join('restored'), source, file))).toEqual(readFileSync(join(source, file)))
-    expect(retries).toBeGreaterThan(5)
-  }, 240_000)
+      fill(source, 1)
+      await must('first', 'init')
+      await must('first', 'backup', source)
+      fill(source, 2)
+      await must('first', 'backup', source)
+      expect(JSON.parse(await must('first', 'snapshots', '--json'))).toHaveLength(2)
+      await must('first', 'check', '--read-data')
+      await must('first', 'forget', '--keep-last', '1', '--prune')
+      await must('first', 'tag', '--add', 'kept')
+      await must('second', 'init', '--copy-chunker-params')
+      await must('second', 'copy')
+      await must('second', 'check', '--read-data', '--no-cache')
+      await must('second', 'restore', 'latest', '--target', scratch.join('restored'), '--no-cache')
+      for (const file of ['random 1', 'random 2', 'more/text'])
+        expect(readFileSync(join(scratch.join('restored'), source, file))).toEqual(readFileSync(join(source, file)))
+      expect(retries).toBeGreaterThan(5)
+    },
+    15 * 60_000,
+  )
 })
 
 describe.skipIf(lacks('rclone', 'sshd', 'restic'))('a backup that is killed', () => {

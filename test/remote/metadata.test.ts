@@ -47,7 +47,7 @@ describe.skipIf(lacks('rclone'))('a repository with ten thousand snapshots, 50 m
         writeFileSync(join(root, folders[kind], name), await memory.get({ kind, name }))
     counter = await startFaultProxy(server)
     link = await startLatencyProxy(counter.port, ROUND_TRIP_MS)
-  }, 240_000)
+  })
 
   afterAll(async () => {
     await link?.stop()

@@ -98,7 +98,7 @@ describe.skipIf(lacks('fake-gcs-server'))('storage:undelete', () => {
   beforeAll(async () => {
     server = await startFakeGcs()
     await server.makeBucket({ name: 'versions', versioning: { enabled: true } })
-  }, 60_000)
+  })
   afterAll(() => server?.stop())
 
   test('takes back what a plain delete hid, and usage shows it meanwhile', async () => {

@@ -65,7 +65,7 @@ const thorough: BackupObserver = { onError: () => expect.fail('an error'), onIte
 const quick: BackupObserver = { onError: () => expect.fail('an error') }
 
 describe('a directory that is compared with its tree', () => {
-  test('gives the tree that a look at every entry gives, whatever was changed', { timeout: 120_000 }, async () => {
+  test('gives the tree that a look at every entry gives, whatever was changed', async () => {
     using scratch = scratchFolder()
     using _ = workingFolder(scratch.path)
     const repository = await newRepository(scratch.join('repository'))

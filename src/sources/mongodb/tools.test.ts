@@ -91,7 +91,7 @@ describe.skipIf(lacks('mongotools', 'restic'))('MongoDB’s own tools', () => {
           BSON.EJSON.parse(String(theirs), { relaxed: false }),
         )
     }
-  }, 60_000)
+  })
 
   test('mongorestore takes options, views, time series, users, and replays the oplog', async () => {
     using scratch = scratchFolder()
@@ -131,5 +131,5 @@ describe.skipIf(lacks('mongotools', 'restic'))('MongoDB’s own tools', () => {
     expect(users.map(({ user }: { user: string }) => user)).toEqual(['anna'])
     const indexes = await target.client.db('shop').collection('many').indexes()
     expect(indexes.find(({ name }) => name === 'hidden')).toMatchObject({ hidden: true })
-  }, 60_000)
+  })
 })

@@ -17,7 +17,7 @@ describe.skipIf(lacks('moto'))('a key of KMS', () => {
   beforeAll(async () => {
     server = await startKms()
     arn = await server.createKey()
-  }, 60_000)
+  })
   afterAll(() => server.stop())
   beforeEach(() => server.faults.clear())
 

@@ -37,7 +37,7 @@ for (const { name, isMissing, start, canTakeAway } of servers)
     let server: S3Server
     beforeAll(async () => {
       server = await start()
-    }, 60_000)
+    })
     afterAll(() => server?.stop())
 
     const storageOptions = (forMs: number): StorageOptions => ({
@@ -136,7 +136,7 @@ for (const { name, isMissing, start, canTakeAway } of servers)
       expect(repository.storage.features.versions!.hidden!()).toEqual({ files: 0, bytes: 0 })
       await expectWhole(await reopen(bucket, DAY_MS))
       await repository.storage.close()
-    }, 60_000)
+    })
 
     test('a pack stays as long as an index file that lists it', async () => {
       using scratch = scratchFolder()

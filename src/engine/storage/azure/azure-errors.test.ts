@@ -30,7 +30,7 @@ describe.skipIf(lacks('azurite'))('what goes wrong with Azure', () => {
     server = await startAzurite()
     proxy = await startFaultProxy({ port: server.port })
     await (await open(server.environment)).create()
-  }, 60_000)
+  })
   afterAll(async () => {
     await proxy?.stop()
     await server?.stop()

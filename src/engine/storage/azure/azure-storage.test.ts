@@ -40,7 +40,7 @@ describe.skipIf(lacks('azurite'))('a container of azurite', () => {
 
     test.each(storageChecks.map((check) => [check.name, check] as const))(
       '%s',
-      { timeout: 60_000 },
+      { timeout: 10 * 60_000 },
       async (_name, check) => {
         await check.run(storage, few)
         for (const kind of ['data', 'index', 'key', 'lock', 'snapshot'] as const)

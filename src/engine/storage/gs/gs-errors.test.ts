@@ -44,7 +44,7 @@ describe.skipIf(lacks('fake-gcs-server'))('what goes wrong with Google Cloud Sto
     server = await startFakeGcs()
     proxy = await startFaultProxy({ port: server.port })
     await openDirect(server.environment).create()
-  }, 60_000)
+  })
   afterAll(async () => {
     await proxy?.stop()
     await server?.stop()

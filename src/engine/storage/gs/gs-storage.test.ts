@@ -42,7 +42,7 @@ describe.skipIf(lacks('fake-gcs-server'))('a bucket of fake-gcs-server', () => {
 
     test.each(storageChecks.map((check) => [check.name, check] as const))(
       '%s',
-      { timeout: 60_000 },
+      { timeout: 10 * 60_000 },
       async (_name, check) => {
         await check.run(storage, few)
         for (const kind of ['data', 'index', 'key', 'lock', 'snapshot'] as const)

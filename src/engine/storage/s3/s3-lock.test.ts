@@ -24,7 +24,7 @@ for (const { name, isMissing, start, otherClass } of servers)
     let server: S3Server
     beforeAll(async () => {
       server = await start()
-    }, 60_000)
+    })
     afterAll(() => server?.stop())
     const open = (path: string, options: OpenOptions = {}): Storage =>
       openS3(`${server.url}/${path}`, { environment: server.environment, ...options })

@@ -14,7 +14,7 @@ describe.skipIf(lacks('minio'))('MinIO', () => {
   let server: MinioServer
   beforeAll(async () => {
     server = await startMinio()
-  }, 30_000)
+  })
   afterAll(() => server?.stop())
   const open = (path: string, options: OpenOptions = {}): Storage =>
     openS3(`${server.url}/${path}`, { environment: server.environment, ...options })
@@ -61,7 +61,7 @@ describe.skipIf(lacks('minio'))('MinIO with TLS, in a region', () => {
   let server: MinioServer
   beforeAll(async () => {
     server = await startMinio({ tls: true, region: 'eu-test-1' })
-  }, 30_000)
+  })
   afterAll(() => server?.stop())
 
   test('its certificate has to be trusted', async () => {

@@ -26,7 +26,7 @@ for (const { name, isMissing, start, sizes } of servers)
       server = await start()
       storage = openS3(`${server.url}/bucket/prefix`, { environment: server.environment, ...inParts })
       await storage.create()
-    }, 60_000)
+    })
     afterAll(async () => {
       await storage?.close()
       await server?.stop()
