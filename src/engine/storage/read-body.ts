@@ -3,7 +3,7 @@ import { shortFile } from './range.ts'
 import { type ByteRange, describeFile, type FileRef } from './storage.ts'
 
 /**
- * The bytes of an answer of a server, which are `expected` of the file.
+ * The bytes of an answer of a server, which are `expected` of the file; in `into` if that is as long.
  * @throws HoldfastError HF_STORAGE_SHORT when fewer come, since the connection was cut; HF_STORAGE_IO when more come
  */
 export async function readBody(
@@ -11,8 +11,9 @@ export async function readBody(
   expected: ByteRange,
   file: FileRef,
   location: string,
+  into?: Uint8Array,
 ): Promise<Uint8Array> {
-  const bytes = allocate(expected.length, file, location)
+  const bytes = into?.length === expected.length ? into : allocate(expected.length, file, location)
   let done = 0
   for await (const piece of body) {
     if (done + piece.length > bytes.length)

@@ -135,6 +135,7 @@ class AzureStorage implements Storage {
           wanted,
           file,
           this.location,
+          options.into,
         )
       },
       range?.length ?? 64 << 20,

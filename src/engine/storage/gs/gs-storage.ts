@@ -142,7 +142,7 @@ class GsStorage implements Storage {
           answer?.destroy()
           throw this.#short(file, wanted, size)
         }
-        return await readBody(answer, wanted, file, this.location)
+        return await readBody(answer, wanted, file, this.location, options.into)
       },
       { bytes: range?.length ?? 64 << 20 },
     ).catch((error: unknown) => this.#nameMissingBucket(error, file, options))

@@ -7,6 +7,8 @@ export interface ReadBodyOptions {
   readonly object: string
   readonly location: string
   readonly range: ByteRange | undefined
+  /** Where a range may be put. */
+  readonly into?: Uint8Array | undefined
 }
 
 /** restic's packs are smaller than 4 GiB. */
@@ -18,7 +20,7 @@ const LARGEST_FILE = 4 * 2 ** 30
  */
 export async function readBody(reply: HttpReply, options: ReadBodyOptions): Promise<Uint8Array> {
   const { body } = reply
-  const { object, location, range } = options
+  const { object, location, range, into } = options
   try {
     const part = reply.status === 206 ? contentRange(reply.headers['content-range']) : undefined
     const start = part?.offset ?? 0
@@ -32,7 +34,7 @@ export async function readBody(reply: HttpReply, options: ReadBodyOptions): Prom
     const wanted = range?.length ?? announcedLength(reply)
     if (wanted === undefined) return await readAll(reply, options)
     if (wanted > LARGEST_FILE) throw refusal(options, `it is too large: ${wanted} bytes`)
-    const bytes = new Uint8Array(wanted)
+    const bytes = range !== undefined && into?.length === wanted ? into : new Uint8Array(wanted)
     let at = -skip
     for await (const piece of body as AsyncIterable<Buffer>) {
       const from = Math.max(0, -at)

@@ -116,7 +116,8 @@ class RestStorage implements Storage {
     }
     if (reply.status !== 200 && reply.status !== 206) await this.#fail(attempted, reply)
     try {
-      return await readBody(reply, { object: attempted.object, location: this.location, range })
+      const { into } = options
+      return await readBody(reply, { object: attempted.object, location: this.location, range, into })
     } catch (error) {
       throw this.#connectionFailed(attempted, error, options)
     }

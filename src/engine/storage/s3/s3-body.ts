@@ -1,3 +1,5 @@
+import type { CallOptions } from '../storage.ts'
+
 /** A stream of the answer to a request. */
 export interface S3Body extends AsyncIterable<Uint8Array> {
   destroy(): void
@@ -7,11 +9,15 @@ export interface S3Body extends AsyncIterable<Uint8Array> {
 const TRUSTED_BYTES = 32 << 20
 
 /**
- * Reads an answer of `length` bytes into memory of its own; fewer bytes when the answer ends early, and no more than were announced. Throws
- * the errors of the stream, and any when the signal is aborted.
+ * Reads an answer of `length` bytes, into `into` if that is as long, else into memory of its own; fewer bytes when the answer ends early, and
+ * no more than were announced. Throws the errors of the stream, and any when the signal is aborted.
  */
-export async function readBody(body: S3Body, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  let bytes = new Uint8Array(Math.min(length, TRUSTED_BYTES))
+export async function readBody(
+  body: S3Body,
+  length: number,
+  { signal, into }: Pick<CallOptions, 'signal' | 'into'>,
+): Promise<Uint8Array> {
+  let bytes = into?.length === length ? into : new Uint8Array(Math.min(length, TRUSTED_BYTES))
   let used = 0
   const stop = (): void => body.destroy()
   signal?.addEventListener('abort', stop, { once: true })

@@ -177,6 +177,22 @@ describe('what passes is marked so:', () => {
     }
   })
 
+  test('a range that is cut in the middle is read again into the same memory, and nothing is copied', async () => {
+    const { file, content } = newFile('data', 3 << 20)
+    const store = open()
+    await store.create()
+    await store.put(file, content)
+    proxy.setFaults([{ methods: ['GET'], times: 2, effect: { type: 'truncate', bytes: 1 << 20 } }])
+    const storage = withRetry(store, { clock: steppedClock() })
+    const target = new Uint8Array(new SharedArrayBuffer(2 << 20))
+    const range = { offset: 500_000, length: target.length }
+    const asked = proxy.requests.length
+    expect(await storage.get(file, range, { into: target })).toBe(target)
+    expect(proxy.requests.length - asked).toBe(3)
+    expect(Buffer.compare(target, content.subarray(range.offset, range.offset + range.length))).toBe(0)
+    await storage.close()
+  })
+
   test('an answer that is cut off, and one that stalls on its way', async () => {
     const patient = open('bucket')
     await patient.create()

@@ -159,7 +159,7 @@ export class S3Storage implements Storage {
       throw new HoldfastError('HF_STORAGE_CONTRACT', `${call.object} in ${this.location} claims ${ContentLength} bytes`)
     let bytes: Uint8Array
     try {
-      bytes = await readBody(output.Body as unknown as S3Body, ContentLength, options.signal)
+      bytes = await readBody(output.Body as unknown as S3Body, ContentLength, options)
     } catch (error) {
       throw this.#client.errorOf(error, call, options)
     }
