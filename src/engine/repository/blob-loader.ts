@@ -24,7 +24,7 @@ export class ReusedRoom implements BlobRoom {
 /**
  * Loads blobs of one type, one after the other, in nearly the order in which they lie. From a repository on this machine, and from copies of
  * packs that a cache keeps here, it reads synchronously from packs it keeps open, in pieces larger than a blob, which for small blobs is many
- * times faster than a promise each. Trees of a store without such copies are fetched in large pieces. Close it after use.
+ * times faster than a promise each. From other stores it fetches large pieces, when asked to. Close it after use.
  */
 export class BlobLoader {
   readonly #repository: Repository
@@ -33,8 +33,11 @@ export class BlobLoader {
   readonly #windows: RemoteWindows | undefined
   readonly #room: BlobRoom | undefined
 
-  /** `room`: where blobs are opened that are at hand; without it each is in memory of its own. */
-  constructor(repository: Repository, type: BlobType, room?: BlobRoom) {
+  /**
+   * @param room where blobs are opened that are at hand; without it each is in memory of its own
+   * @param inWindows fetch from far stores in large pieces, of which some are kept: for blobs that lie near each other, as trees do
+   */
+  constructor(repository: Repository, type: BlobType, room?: BlobRoom, inWindows: boolean = type === 'tree') {
     this.#repository = repository
     this.#type = type
     this.#room = room
@@ -42,7 +45,7 @@ export class BlobLoader {
     const copies = type === 'tree' ? storage.copies : undefined
     const path = storage.properties.directory?.path ?? copies?.path
     this.#packs = path === undefined ? undefined : new PackWindows(path)
-    if (this.#packs === undefined && type === 'tree')
+    if (this.#packs === undefined && inWindows)
       this.#windows = new RemoteWindows(storage, (pack) => repository.index.packFacts(pack)?.sizeBytes ?? 0)
   }
 
@@ -72,6 +75,12 @@ export class BlobLoader {
     } catch {
       return undefined
     }
+  }
+
+  /** Says that a blob will be asked for soon. Returns whether more may be announced. */
+  announce(id: Id, signal?: AbortSignal): boolean {
+    const location = this.#windows && this.#repository.index.find(this.#type, id)
+    return location === undefined || this.#windows!.announce(location, signal)
   }
 
   /**

@@ -92,7 +92,7 @@ describe('windows of remote packs', () => {
 
   test('are shared by those who ask at the same time, and bounded however much is read', async () => {
     const far = farStorage((await memoryRepository()).storage)
-    const content = new Uint8Array(40 * MIB)
+    const content = new Uint8Array(60 * MIB)
     for (let i = 0; i < content.length; i += 4096) content[i] = i / 4096
     for (const name of packs) await far.storage.put({ kind: 'data', name }, content)
     const windows = new RemoteWindows(far.storage, () => content.length)
@@ -104,12 +104,13 @@ describe('windows of remote packs', () => {
         const bytes = await windows.fetch(at(pack, offset))
         expect(Buffer.compare(bytes, content.subarray(offset, offset + 5000))).toBe(0)
       }
-    expect(packReads(far)).toBe(40)
+    // Windows become longer as reading goes on.
+    expect(packReads(far)).toBeLessThan(24)
     // What was used last is at hand, what lies long back is not.
-    expect(windows.atHand(at(packs[1]!, 39 * MIB))).toBeDefined()
+    expect(windows.atHand(at(packs[1]!, 59 * MIB))).toBeDefined()
     expect(windows.atHand(at(packs[1]!, 0))).toBeUndefined()
-    expect(windows.atHand(at(packs[0]!, 39 * MIB))).toBeUndefined()
+    expect(windows.atHand(at(packs[0]!, 59 * MIB))).toBeUndefined()
     // A blob that crosses the end of a window is read whole.
-    expect((await windows.fetch(at(packs[0]!, 2 * MIB - 10, 5 * MIB))).length).toBe(5 * MIB)
+    expect((await windows.fetch(at(packs[0]!, 3 * MIB - 10, 9 * MIB))).length).toBe(9 * MIB)
   })
 })

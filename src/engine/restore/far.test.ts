@@ -10,6 +10,7 @@ import { withRetry } from '../storage/layers/with-retry.ts'
 import { openMemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { errorFrom } from '../storage/testing.ts'
+import { dumpEntries } from './dump/dump-snapshot.ts'
 import type { PackFetch } from './fetch-plan.ts'
 import { fetchEach } from './pack-fetcher.ts'
 import { describeFolder, restoreForTest, TreeMaker } from './testing.ts'
@@ -162,5 +163,28 @@ describe('fetching', () => {
       'HF_RESTORE_FAILED',
     )
     expect(packReads(far)).toBeLessThan(fetches.length)
+  })
+})
+
+describe('a dump from a store that is far away', () => {
+  test('reads neighbouring files with one request, and nothing twice', async () => {
+    const { repository, tree } = await makeRepository()
+    const far = farStorage(repository.storage)
+    const opened = overStorage(repository, far.storage)
+    await opened.loadIndex()
+    const sizes: number[] = []
+    for await (const { content = [], node } of dumpEntries(opened, { kind: 'folder', path: '/', tree })) {
+      if (node.type !== 'file') continue
+      let size = 0
+      for await (const chunk of content) size += chunk.length
+      expect(size).toBe(Number(node.size))
+      sizes.push(size)
+    }
+    expect(sizes).toHaveLength(401)
+    const stored = [...repository.index.packs()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    const read = far.reads.reduce((sum, { range }) => sum + (range?.length ?? 0), 0)
+    // Blobs at the ends of windows may be read with both.
+    expect(read).toBeLessThan(stored * 1.3)
+    expect(packReads(far)).toBeLessThan(30)
   })
 })

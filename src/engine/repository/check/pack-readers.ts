@@ -1,8 +1,12 @@
 import { availableParallelism } from 'node:os'
 import type { Id } from '../../../lib/id.ts'
+import { forEachParallel } from '../../../lib/parallel.ts'
+import { SharedArena } from '../../../lib/shared-arena.ts'
 import { type PlainError, plainError, WorkerPool, workerModule } from '../../../lib/worker-pool.ts'
 import { sha256Calibration } from '../../kernels/sha256.ts'
 import { interruption, throwIfInterrupted } from '../../storage/interruption.ts'
+import { readParts } from '../../storage/read-into.ts'
+import { remoteRanges } from '../pack/read-ranges.ts'
 import type { Repository } from '../repository.ts'
 import { PackChecker } from './pack-checker.ts'
 import type { PackQueue } from './pack-queue.ts'
@@ -11,6 +15,11 @@ import { readTwice } from './read-twice.ts'
 
 /** Each thread keeps some 20 MB. */
 const MAX_THREADS = 8
+
+/** Packs of far stores that are on their way or wait for a thread. */
+const FETCH_MEMORY_BYTES = 96 * 1024 * 1024
+/** Larger packs are read window by window, by threads that wait. */
+const WHOLE_PACK_BYTES = 48 * 1024 * 1024
 
 type FetchNotice = Extract<ReadNotice, { kind: 'fetch' }>
 
@@ -35,7 +44,7 @@ export class PackReaders implements AsyncDisposable {
   readonly #pool: WorkerPool<ReadTask, undefined, ReadNotice> | undefined
   #reading: Reading | undefined
 
-  constructor(repository: Repository, threads: number = defaultThreads(repository)) {
+  constructor(repository: Repository, threads: number = defaultThreads()) {
     this.#repository = repository
     if (threads === 0) return
     const data: ReadThreadData = {
@@ -61,7 +70,9 @@ export class PackReaders implements AsyncDisposable {
     const cancel = (): void => queue.stop()
     signal?.addEventListener('abort', cancel, { once: true })
     try {
-      if (this.#pool) await this.#pool.runOnEach(queue.memory)
+      if (this.#pool && this.#repository.storage.properties.directory)
+        await this.#pool.runOnEach({ kind: 'queue', queue: queue.memory })
+      else if (this.#pool) await this.#readFetched(this.#pool, reading)
       else await this.#readHere(reading)
       throwIfInterrupted(signal)
     } catch (error) {
@@ -73,6 +84,37 @@ export class PackReaders implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool?.close()
+  }
+
+  /** Fetches packs whole, several at a time, and has each verified when it has arrived. */
+  async #readFetched(
+    pool: WorkerPool<ReadTask, undefined, ReadNotice>,
+    { queue, fetchErrors, signal }: Reading,
+  ): Promise<void> {
+    const { storage } = this.#repository
+    const arena = new SharedArena(FETCH_MEMORY_BYTES)
+    const width = pool.threads + storage.properties.connections
+    await forEachParallel(packsOf(queue), width, async (pack) => {
+      const { id, sizeBytes } = queue.get(pack)
+      if (sizeBytes > WHOLE_PACK_BYTES) {
+        await pool.run({ kind: 'pack', queue: queue.memory, pack, fetched: undefined })
+        return
+      }
+      const memory = await arena.allocate(sizeBytes)
+      try {
+        const file = { kind: 'data', name: id } as const
+        const fetched = await readParts(storage, file, memory, remoteRanges.requestBytes, { signal }).then(
+          () => memory,
+          (error: unknown) => {
+            fetchErrors.set(pack, plainError(error))
+            return 'failed' as const
+          },
+        )
+        if (!queue.isStopped) await pool.run({ kind: 'pack', queue: queue.memory, pack, fetched })
+      } finally {
+        arena.release(memory)
+      }
+    })
   }
 
   async #readHere({ queue, onOutcome, signal }: Reading): Promise<void> {
@@ -116,9 +158,10 @@ export class PackReaders implements AsyncDisposable {
   }
 }
 
-/** As many as there are processors. For storage that has to be waited for, at least as many as there are connections. */
-function defaultThreads({ storage }: Repository): number {
-  const { directory, connections } = storage.properties
-  const processors = availableParallelism()
-  return Math.min(MAX_THREADS, directory ? processors : Math.max(processors, connections))
+/** As many as there are processors. */
+const defaultThreads = (): number => Math.min(MAX_THREADS, availableParallelism())
+
+/** The packs that nobody has taken yet, which are taken by that. */
+function* packsOf(queue: PackQueue): Generator<number> {
+  for (let pack = queue.take(); pack !== undefined; pack = queue.take()) yield pack
 }

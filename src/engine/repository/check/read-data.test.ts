@@ -7,6 +7,7 @@ import {
   storePack,
 } from '../../../../test/support/crafted-repository.ts'
 import { flipBit, overwrite, tamper } from '../../../../test/support/damaged-storage.ts'
+import { farStorage, packReads } from '../../../../test/support/far-storage.ts'
 import { newRepository, PASSWORD, scratchFolder } from '../../../../test/support/test-repository.ts'
 import { utf8 } from '../../../lib/bytes.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
@@ -295,8 +296,8 @@ describe('storage that fails', () => {
 
   test.each([0, 1])('to bring the right bytes at first is told apart from damage (%i threads)', async (threads) => {
     const { repository, pack } = await openWith(
-      // The first call brings the header, the second the whole.
-      fails({ call: 2, times: 1, effect: { type: 'flip', bit: 200 } }),
+      // Without threads the first call brings the header, the second the whole; for threads the whole is fetched.
+      fails({ call: threads === 0 ? 2 : 1, times: 1, effect: { type: 'flip', bit: 200 } }),
     )
     const [finding, ...others] = await read(repository, threads)
     expect(others).toEqual([])
@@ -314,4 +315,14 @@ describe('storage that fails', () => {
       { kind: 'pack-passing-failure', object: { id: pack }, details: [expect.stringMatching(/^pack header: /)] },
     ])
   })
+})
+
+test('packs of a far store are fetched whole, as many at a time as it has connections', async () => {
+  const sound = await newMemoryRepository()
+  for (let pack = 0; pack < 6; pack++) await storePack(sound, craftPack(sound, [data(`in pack ${pack}`)]))
+  const far = farStorage(sound.storage, 3)
+  const repository = await openRepository(far.storage, { password: PASSWORD })
+  expect(await read(repository, 2)).toEqual([])
+  expect(packReads(far)).toBe(6)
+  expect(far.most.reads).toBe(3)
 })

@@ -23,8 +23,17 @@ export interface ReadThreadData {
   readonly directory: StorageProperties['directory']
 }
 
-/** Work on the queue until it is empty. */
-export type ReadTask = PackQueueMemory
+export type ReadTask =
+  /** Work on the queue until it is empty. */
+  | { readonly kind: 'queue'; readonly queue: PackQueueMemory }
+  /** Read one pack, which the main thread has taken. */
+  | {
+      readonly kind: 'pack'
+      readonly queue: PackQueueMemory
+      readonly pack: number
+      /** The whole file for the first attempt, or that it could not be had; absent: what is needed is asked for. */
+      readonly fetched: Uint8Array<SharedArrayBuffer> | 'failed' | undefined
+    }
 
 /** What became of a pack. */
 export interface PackOutcome {

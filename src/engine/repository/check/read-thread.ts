@@ -44,14 +44,30 @@ function read(queue: PackQueue, pack: number, { offset, length }: PackWindow): U
 }
 
 function readAll(queue: PackQueue): void {
-  for (let pack = queue.take(); pack !== undefined && !isPoolEnding(); pack = queue.take()) {
-    const place = pack
-    const outcome = readTwiceSync(
-      () => checker.inspect(queue.get(place)),
-      (window) => read(queue, place, window),
-    )
-    notify({ kind: 'outcome', pack, outcome })
-  }
+  for (let pack = queue.take(); pack !== undefined && !isPoolEnding(); pack = queue.take()) readOne(queue, pack)
 }
 
-answerTasks((task: ReadTask) => readAll(new PackQueue(task)))
+/** What was fetched serves the first attempt; the second one asks the storage. */
+function readOne(queue: PackQueue, pack: number, fetched?: Uint8Array | 'failed'): void {
+  let attempts = 0
+  const outcome = readTwiceSync(
+    () => {
+      attempts += 1
+      return checker.inspect(queue.get(pack))
+    },
+    (window) => {
+      if (fetched === undefined || attempts > 1) return read(queue, pack, window)
+      if (fetched === 'failed') throw new HoldfastError('HF_STORAGE_IO', 'the pack could not be read')
+      return fetched.subarray(window.offset, window.offset + window.length)
+    },
+  )
+  notify({ kind: 'outcome', pack, outcome })
+}
+
+function perform(task: ReadTask): void {
+  const queue = new PackQueue(task.queue)
+  if (task.kind === 'queue') readAll(queue)
+  else readOne(queue, task.pack, task.fetched)
+}
+
+answerTasks(perform)

@@ -6,7 +6,10 @@ import type { Tree } from '../../repository/tree/decode-tree.ts'
 import { type ByteString, byteStringToText, type Node } from '../../repository/tree/node.ts'
 import { throwIfInterrupted } from '../../storage/interruption.ts'
 import { TreePrefetcher } from '../tree-prefetcher.ts'
+import { ContentReader } from './content-reader.ts'
 import type { DumpEntry } from './dump-entry.ts'
+
+export { fileContent } from './content-reader.ts'
 
 /** What a path of a snapshot names, as far as it can be dumped. */
 export type DumpSource =
@@ -57,6 +60,7 @@ export async function* dumpEntries(
   signal?: AbortSignal,
 ): AsyncGenerator<DumpEntry> {
   using trees = new TreePrefetcher(repository, signal)
+  using contents = new ContentReader(repository, signal)
   const levels: { readonly path: ByteString; readonly nodes: readonly Node[]; next: number }[] = []
   const enter = async (path: ByteString, tree: Id): Promise<void> => {
     throwIfInterrupted(signal)
@@ -73,33 +77,9 @@ export async function* dumpEntries(
     }
     if (node.type === 'socket') continue
     const path = level.path === '' ? node.name : `${level.path}/${node.name}`
-    yield { path, node, content: node.type === 'file' ? fileContent(repository, node, signal) : undefined }
+    const isFile = node.type === 'file'
+    if (isFile) contents.announce(level.nodes, level.next - 1)
+    yield { path, node, content: isFile ? contents.read(node) : undefined }
     if (node.type === 'dir' && node.subtree !== undefined) await enter(path, node.subtree)
-  }
-}
-
-/**
- * The bytes of a file, blob by blob; as many are loaded ahead as the storage serves at a time.
- * @throws HoldfastError whatever reading blobs throws
- */
-export async function* fileContent(
-  repository: Repository,
-  { content }: Pick<Node, 'content'>,
-  signal?: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  const ids = content ?? []
-  const { connections } = repository.storage.properties
-  const ahead: Promise<Uint8Array>[] = []
-  let last: { readonly id: Id; readonly loading: Promise<Uint8Array> } | undefined
-  for (let next = 0; next < ids.length || ahead.length > 0; ) {
-    for (; next < ids.length && ahead.length < connections; next++) {
-      const id = ids[next]!
-      // Long holes consist of the same blob again and again.
-      if (last?.id !== id) last = { id, loading: repository.loadBlob('data', id, signal) }
-      // Whoever waits for it gets the failure.
-      last.loading.catch(() => undefined)
-      ahead.push(last.loading)
-    }
-    yield await ahead.shift()!
   }
 }
