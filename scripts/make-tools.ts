@@ -14,7 +14,7 @@ for (const name of names) {
     console.log(`${what}: made in ${Math.round((monotonicMilliseconds() - started) / 1000)} s`)
     concludeMaking(name)
   } catch (error) {
-    const { message } = error as Error
+    const message = (error as Error).message.trimEnd()
     console.error(`${what}: ${message}`)
     concludeMaking(name, message)
     process.exitCode = 1
