@@ -93,7 +93,7 @@ async function copied(
     context,
     configured,
     [ARCHIVE, ...needed],
-    dryRun ? 'read' : 'append',
+    { lock: dryRun ? 'read' : 'append' },
     (name, { repository, signal: lock }) =>
       openForRun({ name, repository, signal: lock }, ({ id, error }) =>
         output.warn(`Warning: snapshot ${shortId(id)} in ${name} is damaged and was passed over: ${error.message}`),

@@ -4,17 +4,15 @@ import { failureOf, runBackups } from '../../control/backup-run.ts'
 import { openForRun, type RunRepository } from '../../control/run-repository.ts'
 import type { SourceResult } from '../../control/source-run.ts'
 import { toHex } from '../../lib/bytes.ts'
-import { isHoldfastError } from '../../lib/errors.ts'
+import { type HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
 import { randomBytes } from '../../lib/random.ts'
-import { proofsOf } from '../../recovery/verification.ts'
-import { failureOfVerification, type VerifyResult } from '../../recovery/verify-run.ts'
+import type { VerifyResult } from '../../recovery/verify-run.ts'
 import type { Command } from '../command.ts'
 import { type Configured, chooseSources, loadConfigured } from '../configured/load.ts'
 import { type OpenedRepositories, withRepositories } from '../configured/open-repositories.ts'
 import { byRepository, inEachRepository } from '../configured/repositories.ts'
 import { spoolFolder } from '../configured/spool.ts'
-import { verifyIn, verifyItem } from '../configured/verify.ts'
 import type { CommandContext } from '../context.ts'
 import { type BackupRunOptions, backupRunDescription } from '../descriptions/backup-run.ts'
 import { RunReport } from '../output/run-report.ts'
@@ -32,11 +30,15 @@ export const backupRunCommand: Command<BackupRunOptions> = {
       context,
       configured,
       [...groups.keys()],
-      'append',
-      (name, { repository, signal }) =>
-        openForRun({ name, repository, signal }, ({ id, error }) =>
+      // Nothing is stored before the lock is certain.
+      { lock: 'append', early: true },
+      async (name, { repository, signal, settled }) => {
+        // Hooks may stop a service, which must not happen for a run that another one then keeps from going on.
+        if (sources.some(({ hooks }) => hooks.pre.length > 0)) await settled
+        return await openForRun({ name, repository, signal }, ({ id, error }) =>
           output.warn(`Warning: snapshot ${shortId(id)} in ${name} is damaged and was passed over: ${error.message}`),
-        ),
+        )
+      },
       (repositories) => backUpInto(context, configured, repositories, sources, { ...options, run }),
     )
     const verified: VerifyResult[] = []
@@ -45,7 +47,7 @@ export const backupRunCommand: Command<BackupRunOptions> = {
       verified.push(...(await verifyNew(context, configured, name, results, options.verify)))
     })
     const failed = failureOf(results)
-    const unverified = failureOfVerification(verified) ?? passedOver
+    const unverified = (await failureIn(verified)) ?? passedOver
     // Items that could not be read weigh less than a snapshot that is not as it should be.
     const failure = isHoldfastError(failed, 'HF_INCOMPLETE') ? (unverified ?? failed) : (failed ?? unverified)
     if (output.json)
@@ -113,6 +115,11 @@ async function verifyNew(
     return snapshot === undefined || wanted === 'none' ? [] : [{ snapshot, level: wanted }]
   })
   if (asked.length === 0) return []
+  // Loaded only where something is proved.
+  const [{ verifyIn, verifyItem }, { proofsOf }] = await Promise.all([
+    import('../configured/verify.ts'),
+    import('../../recovery/verification.ts'),
+  ])
   return await verifyIn(context, configured, name, (snapshots) => {
     const proofs = proofsOf(snapshots)
     return asked.map(({ snapshot, level }) => {
@@ -121,4 +128,10 @@ async function verifyNew(
       return { ...verifyItem(configured, snapshot, level), alreadyChecked: isProved ? parent : undefined }
     })
   })
+}
+
+async function failureIn(verified: readonly VerifyResult[]): Promise<HoldfastError | undefined> {
+  if (verified.length === 0) return undefined
+  const { failureOfVerification } = await import('../../recovery/verify-run.ts')
+  return failureOfVerification(verified)
 }

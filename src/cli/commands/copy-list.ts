@@ -18,14 +18,21 @@ export const copyListCommand: Command<ConfigurationOptions> = {
     const needed = [...new Set(sources.flatMap((source) => source.repositories))]
     const look = (name: string, session: Parameters<typeof lookAtPlace>[2]): Promise<CopyPlace> =>
       lookAtPlace(context, repositories.get(name)!, session)
-    const closed = await withRepositories(context, configured, needed, 'read', look, async ({ opened, unopened }) => {
-      const placeOf = (name: string): CopyPlace =>
-        opened.get(name) ?? closedPlace(repositories.get(name)!, unopened.get(name)!)
-      const all = sources.map((source) => copiesOf(source.name, source.repositories.map(placeOf)))
-      if (output.json) output.message(all.map((one) => copyListJson(one)))
-      else output.result(copyListText(all, clock.now()))
-      return [...unopened.keys()]
-    })
+    const closed = await withRepositories(
+      context,
+      configured,
+      needed,
+      { lock: 'read' },
+      look,
+      async ({ opened, unopened }) => {
+        const placeOf = (name: string): CopyPlace =>
+          opened.get(name) ?? closedPlace(repositories.get(name)!, unopened.get(name)!)
+        const all = sources.map((source) => copiesOf(source.name, source.repositories.map(placeOf)))
+        if (output.json) output.message(all.map((one) => copyListJson(one)))
+        else output.result(copyListText(all, clock.now()))
+        return [...unopened.keys()]
+      },
+    )
     if (closed.length > 0)
       throw new HoldfastError('HF_RUN_FAILED', `not every repository could be looked at: ${closed.join(', ')}`)
     return 0

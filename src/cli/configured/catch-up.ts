@@ -43,7 +43,7 @@ export async function catchUpConfigured(
     context,
     configured,
     needed,
-    dryRun ? 'read' : 'append',
+    { lock: dryRun ? 'read' : 'append' },
     (name, { repository: one, signal }) => look(name, { repository: one, signal }),
     async ({ opened, unopened }: OpenedRepositories<RunRepository>) => {
       const steps = sources.flatMap((source) => {

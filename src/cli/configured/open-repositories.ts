@@ -1,6 +1,6 @@
 import { type HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import type { CommandContext } from '../context.ts'
-import { type LockNeed, type RepositorySession, withRepository } from '../repository-session.ts'
+import { type RepositorySession, type SessionOptions, withRepository } from '../repository-session.ts'
 import type { Configured } from './load.ts'
 
 /** Configured repositories that could be opened, and why the others could not. */
@@ -19,7 +19,7 @@ export async function withRepositories<T, R>(
   context: CommandContext,
   { accessOf }: Configured,
   names: readonly string[],
-  lock: LockNeed,
+  options: Pick<SessionOptions, 'lock' | 'early'>,
   prepare: (name: string, session: RepositorySession) => Promise<T>,
   work: (repositories: OpenedRepositories<T>) => Promise<R>,
 ): Promise<R> {
@@ -30,7 +30,7 @@ export async function withRepositories<T, R>(
       ready.resolve(await prepare(name, session))
       await release.promise
     }
-    const closed = (async () => withRepository(context, { lock, access: accessOf(name) }, hold))()
+    const closed = (async () => withRepository(context, { ...options, access: accessOf(name) }, hold))()
     closed.catch(ready.reject)
     return { name, ready: ready.promise, closed }
   })

@@ -1,7 +1,5 @@
-import { FilesSource } from '../files/index.ts'
-import { type SecretNames, secretNames } from '../files/secret-names.ts'
-import type { SourceKind, SourceProblem } from '../source.ts'
-import { examineSecrets } from './doctor.ts'
+import { lateSource } from '../late-source.ts'
+import type { SourceKind } from '../source.ts'
 import { type ConfigSettings, configSettings } from './settings.ts'
 
 /** Configuration of programs, with passwords and keys in it: files as any others, some of which are never named. */
@@ -9,20 +7,9 @@ export const configKind: SourceKind<ConfigSettings> = {
   type: 'config',
   summary: 'configuration files, with secrets among them',
   settings: configSettings,
-  open: (name, settings) => new ConfigSource(name, settings, secretNames(settings.secrets)),
-}
-
-class ConfigSource extends FilesSource {
-  readonly #settings: ConfigSettings
-  readonly #secrets: SecretNames
-
-  constructor(name: string, settings: ConfigSettings, secrets: SecretNames) {
-    super({ name, type: 'config', secrets }, settings)
-    this.#settings = settings
-    this.#secrets = secrets
-  }
-
-  override async examine(signal?: AbortSignal): Promise<readonly SourceProblem[]> {
-    return [...(await super.examine(signal)), ...(await examineSecrets(this.#settings, this.#secrets, signal))]
-  }
+  open: (name, settings) =>
+    lateSource({ name, type: 'config', paths: settings.paths, canCompare: true }, async () => {
+      const { ConfigSource } = await import('./config-source.ts')
+      return new ConfigSource(name, settings)
+    }),
 }

@@ -1,11 +1,5 @@
-import type { SourceProof } from '../proof.ts'
-import type { PlannedRestore, RestoreJob } from '../restore.ts'
-import type { BackupJob, Source, SourceBackup, SourceFacts, SourceKind, SourceProblem } from '../source.ts'
-import { backupFileSource, type FileSourceIdentity, selectorOf } from './backup.ts'
-import { factsOf, findPaths, pathProblems } from './paths.ts'
-import { fileProof } from './proof.ts'
-import { planFileRestore } from './restore.ts'
-import { noSecrets } from './secret-names.ts'
+import { lateSource } from '../late-source.ts'
+import type { SourceKind } from '../source.ts'
 import { type FilesSettings, filesSettings } from './settings.ts'
 
 /** Files and folders of this machine, at their real paths. */
@@ -13,46 +7,12 @@ export const filesKind: SourceKind<FilesSettings> = {
   type: 'files',
   summary: 'files and folders',
   settings: filesSettings,
-  open: (name, settings) => new FilesSource({ name, type: 'files', secrets: noSecrets }, settings),
-}
-
-/** Files and folders as they are; other sorts of files say what else there is to examine. */
-export class FilesSource implements Source {
-  readonly name: string
-  readonly type: string
-  readonly paths: readonly string[]
-  readonly proof: SourceProof
-  readonly #identity: FileSourceIdentity
-  readonly #settings: FilesSettings
-
-  constructor(identity: FileSourceIdentity, settings: FilesSettings) {
-    this.name = identity.name
-    this.type = identity.type
-    this.paths = settings.paths
-    this.#identity = identity
-    this.#settings = settings
-    this.proof = fileProof(identity, () => {
-      const selector = selectorOf(settings, findPaths(settings.paths).present, () => undefined)
-      return {
-        paths: settings.paths,
-        isTaken: (path, found) => selector.selectByName(path) && selector.select(path, found),
-      }
-    })
-  }
-
-  async test(): Promise<SourceFacts> {
-    return factsOf(this.paths, findPaths(this.paths))
-  }
-
-  async examine(_signal?: AbortSignal): Promise<readonly SourceProblem[]> {
-    return pathProblems(findPaths(this.paths), this.#identity.secrets)
-  }
-
-  async backup(job: BackupJob): Promise<SourceBackup> {
-    return await backupFileSource(job, this.#identity, this.#settings)
-  }
-
-  async planRestore(job: RestoreJob): Promise<PlannedRestore> {
-    return await planFileRestore(job, this.#identity)
-  }
+  open: (name, settings) =>
+    lateSource({ name, type: 'files', paths: settings.paths, canCompare: true }, async () => {
+      const [{ FilesSource }, { noSecrets }] = await Promise.all([
+        import('./file-source.ts'),
+        import('./secret-names.ts'),
+      ])
+      return new FilesSource({ name, type: 'files', secrets: noSecrets }, settings)
+    }),
 }

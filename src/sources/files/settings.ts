@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
-import { checkPattern } from '../../engine/archive/filter/index.ts'
+import { checkPattern } from '../../engine/archive/filter/pattern.ts'
 
 /** Keys of a source of type `files`. */
 export interface FilesSettings {

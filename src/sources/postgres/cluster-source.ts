@@ -11,10 +11,8 @@ import type {
   SourceServices,
 } from '../source.ts'
 import { backupCluster } from './backup.ts'
-import { checkLive } from './check/live-check.ts'
 import { knownSize, readClusterFacts, readClusterIdentity } from './cluster-facts.ts'
 import { SqlSession } from './connection.ts'
-import { examineCluster } from './doctor.ts'
 import { ReplicationConnection } from './replication.ts'
 import type { PostgresSettings } from './settings.ts'
 import { SnapshotReader } from './snapshot-reader.ts'
@@ -66,6 +64,7 @@ export class ClusterSource implements Source {
   }
 
   async examine(signal?: AbortSignal): Promise<readonly SourceProblem[]> {
+    const { examineCluster } = await import('./doctor.ts')
     return await examineCluster(this.#settings.endpoint, await this.#password(), signal)
   }
 
@@ -84,6 +83,7 @@ export class ClusterSource implements Source {
   }
 
   async check(job: SourceCheckJob): Promise<void> {
+    const { checkLive } = await import('./check/live-check.ts')
     await checkLive({ endpoint: this.#settings.endpoint, password: await this.#password(), databases: 'all' }, job)
   }
 

@@ -4,12 +4,7 @@ import { fileContent, findDumpSource } from '../../engine/restore/dump/dump-snap
 import { isHoldfastError } from '../../lib/errors.ts'
 import type { ProofJob, SourceProof } from '../proof.ts'
 import type { PlannedRestore, RestoreJob } from '../restore.ts'
-import { logicalProof } from './logical/proof.ts'
-import { planLogicalRestore } from './logical/restore.ts'
 import { manifestPath } from './manifest.ts'
-import { clusterProof } from './proof/cluster-proof.ts'
-import { planPartsRestore } from './restore/parts.ts'
-import { planClusterRestore } from './restore/restore.ts'
 import type { PostgresSettings } from './settings.ts'
 
 type Mode = 'physical' | 'logical'
@@ -17,7 +12,7 @@ type Mode = 'physical' | 'logical'
 const DEFAULT_JOBS = 2
 const MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 
-/** Restores and proves snapshots as what they are, although their source may since have been told to make others. */
+/** Restores and proves snapshots as what they are, although their source may since have been told to make others. What that takes is loaded then. */
 export class SnapshotReader {
   readonly proof: SourceProof
   readonly #source: string
@@ -28,24 +23,36 @@ export class SnapshotReader {
     this.#source = source
     this.#settings = settings
     this.#password = password
-    const proofs: Readonly<Record<Mode, SourceProof>> = {
-      physical: clusterProof({ source, role: settings.endpoint.user }),
-      logical: logicalProof(source, this.#jobs),
-    }
     this.proof = {
-      checkStructure: async (job) => await proofs[await this.#modeOf(job)].checkStructure(job),
-      openSandbox: async (job, folder) => await proofs[await this.#modeOf(job)].openSandbox(job, folder),
+      checkStructure: async (job) => await (await this.#proofOf(job)).checkStructure(job),
+      openSandbox: async (job, folder) => await (await this.#proofOf(job)).openSandbox(job, folder),
     }
   }
 
   async planRestore(job: RestoreJob): Promise<PlannedRestore> {
     const isPhysical = (await this.#modeOf(job)) === 'physical'
     const isInParts = job.target.kind === 'server' && job.include.length > 0
-    if (isPhysical && !isInParts) return await planClusterRestore(this.#source, job)
+    if (isPhysical && !isInParts) {
+      const { planClusterRestore } = await import('./restore/restore.ts')
+      return await planClusterRestore(this.#source, job)
+    }
     const { endpoint } = this.#settings
     const place = { source: this.#source, endpoint, password: await this.#password(), jobs: this.#jobs }
-    if (isPhysical) return await planPartsRestore(place, job)
+    if (isPhysical) {
+      const { planPartsRestore } = await import('./restore/parts.ts')
+      return await planPartsRestore(place, job)
+    }
+    const { planLogicalRestore } = await import('./logical/restore.ts')
     return await planLogicalRestore(place, job)
+  }
+
+  async #proofOf(job: ProofJob): Promise<SourceProof> {
+    if ((await this.#modeOf(job)) === 'logical') {
+      const { logicalProof } = await import('./logical/proof.ts')
+      return logicalProof(this.#source, this.#jobs)
+    }
+    const { clusterProof } = await import('./proof/cluster-proof.ts')
+    return clusterProof({ source: this.#source, role: this.#settings.endpoint.user })
   }
 
   get #jobs(): number {

@@ -8,7 +8,7 @@ export const redisKind: SourceKind<RedisSettings> = {
   summary: 'Redis and Valkey servers',
   settings: redisSettings,
   open: (name, settings, services) =>
-    lateSource({ name, type: 'redis', host: name, paths: [`/${name}`], canCheck: false }, async () => {
+    lateSource({ name, type: 'redis', host: name, paths: [`/${name}`] }, async () => {
       const { RedisSource } = await import('./redis-source.ts')
       return new RedisSource(name, settings, services)
     }),
