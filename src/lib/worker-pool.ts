@@ -117,9 +117,14 @@ export class WorkerPool<Task, Result, Notice = never> {
     })
   }
 
+  /** Starts all threads ahead of their tasks: what they load is loaded while others still find out what there is to do. */
+  begin(): void {
+    while (this.#threads.length < this.#maxThreads) this.#startThread()
+  }
+
   /** Starts all threads and gives `task` to each. */
   async runOnEach<R extends Result = Result>(task: Task): Promise<R[]> {
-    while (this.#threads.length < this.#maxThreads) this.#startThread()
+    this.begin()
     return await this.runOnStarted<R>(task)
   }
 

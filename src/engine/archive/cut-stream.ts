@@ -1,3 +1,4 @@
+import { copyBytes } from '../kernels/copy-bytes.ts'
 import { AVERAGE_CHUNK_BYTES, createRabinScanner, MAX_CHUNK_BYTES, type RabinScanner } from '../kernels/rabin.ts'
 
 /** How content is cut into blobs. Readers of a repository follow the list of blobs and do not care. */
@@ -71,7 +72,7 @@ async function cutBlocks(input: AsyncIterable<Uint8Array>, blockBytes: number, o
     for (let at = 0; at < piece.length; ) {
       batch ??= outlet.batch()
       const take = Math.min(piece.length - at, capacity - used)
-      batch.set(piece.subarray(at, at + take), used)
+      copyBytes(batch, piece.subarray(at, at + take), used)
       used += take
       at += take
       if (used === capacity) await send()
@@ -96,7 +97,7 @@ async function cutByContent(
     const ends = Uint32Array.from(cuts, (cut) => cut - start)
     cuts = []
     const batch = outlet.batch()
-    batch.set(memory.subarray(start, from))
+    copyBytes(batch, memory.subarray(start, from), 0)
     start = from
     await outlet.send(batch, length, ends)
   }

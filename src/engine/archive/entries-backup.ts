@@ -9,6 +9,8 @@ export interface EntriesBackupOptions extends BackupOptions {
   readonly paths: readonly string[]
   /** Brings the entries. When it fails there is no snapshot. */
   readonly write: (entries: EntrySink) => Promise<void>
+  /** Whether there will be much to save: then the threads start while the first entries are still waited for. */
+  readonly isLarge?: boolean
   /** Count everything as new whatever the parent snapshot has; restic does so with a stream. */
   readonly countAsNew?: boolean
   /** Tags besides those of `labels`, asked for when all is written. */
@@ -24,9 +26,10 @@ const UNNAMED_DIRECTORY_MODE = 0o755
  * @throws HoldfastError HF_SOURCE_INVALID for impossible paths, HF_INTERRUPTED, storage errors, whatever `write` throws
  */
 export async function backupEntries(repository: Repository, options: EntriesBackupOptions): Promise<BackupResult> {
-  const { parent, paths, write, countAsNew = false, lateTags } = options
+  const { parent, paths, write, countAsNew = false, isLarge = false, lateTags } = options
   return await runBackup(repository, options, paths, async (archiver) => {
     const tree = newEntryTree(repository, archiver, options)
+    if (isLarge) archiver.pool.begin()
     await write(tree)
     return { tree: await tree.save(repository, countAsNew ? undefined : parent?.tree), tags: lateTags?.() ?? [] }
   })

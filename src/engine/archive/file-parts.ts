@@ -1,4 +1,5 @@
 import { ID_BYTES, type Id } from '../../lib/id.ts'
+import { copyBytes } from '../kernels/copy-bytes.ts'
 import { MAX_CHUNK_BYTES } from '../kernels/rabin.ts'
 import type { CutOutlet } from './cut-stream.ts'
 import { idBytes } from './hex-ids.ts'
@@ -133,7 +134,7 @@ class CutBatch {
     if (length === 0 || length > MAX_CHUNK_BYTES) throw new RangeError(`a blob cannot have ${length} bytes`)
     if (this.#used + length > (this.#batch?.length ?? length)) await this.send()
     this.#batch ??= this.#outlet.batch()
-    this.#batch.set(bytes, this.#used)
+    copyBytes(this.#batch, bytes, this.#used)
     this.#used += length
     this.#ends.push(this.#used)
   }

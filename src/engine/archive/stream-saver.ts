@@ -1,4 +1,5 @@
 import { ID_BYTES } from '../../lib/id.ts'
+import { copyBytes } from '../kernels/copy-bytes.ts'
 import { MAX_CHUNK_BYTES } from '../kernels/rabin.ts'
 import { type CutOutlet, type CutRule, cutStream, ScannerStock } from './cut-stream.ts'
 import { type FilePart, gatherParts, mixed, type PatchedPart, withMended } from './file-parts.ts'
@@ -124,7 +125,7 @@ export class StreamSaver {
 
   async #saveAlone(bytes: Uint8Array): Promise<SavedBlobs> {
     const batch = this.#batch()
-    batch.set(bytes)
+    copyBytes(batch, bytes, 0)
     return await this.#saveBatch(batch, bytes.length, Uint32Array.of(bytes.length))
   }
 
@@ -134,7 +135,7 @@ export class StreamSaver {
     this.#shared ??= { bytes: this.#batch(), used: 0, ends: [], content: Promise.withResolvers() }
     const { used, ends: sharedEnds, content } = this.#shared
     const first = sharedEnds.length
-    this.#shared.bytes.set(bytes, used)
+    copyBytes(this.#shared.bytes, bytes, used)
     for (const end of ends) sharedEnds.push(used + end)
     this.#shared.used += bytes.length
     const mine = content.promise.then((all) => sliceBlobs(all, sharedEnds, first, first + ends.length))

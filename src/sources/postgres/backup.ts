@@ -21,11 +21,13 @@ export async function backupCluster(cluster: ClusterBackup, job: BackupJob): Pro
   const { repository, options, type: asked } = job
   const { parent, signal } = options
   const started = formatTime(localTimestamp(clock.now()))
-  const previous = await findPrevious(repository, source, { parent, type: asked, signal })
-  const facts = await readFacts(cluster, signal)
-  await requireTables(source, job.require, settings.endpoint, password, signal)
   let manifest: PostgresManifest | undefined
   const write = async (entries: EntrySink): Promise<void> => {
+    const [previous, facts] = await Promise.all([
+      findPrevious(repository, source, { parent, type: asked, signal }),
+      readFacts(cluster, signal),
+    ])
+    await requireTables(source, job.require, settings.endpoint, password, signal)
     const { stream, reason } = await readCluster(cluster, job, { entries, previous, facts })
     const { identity, start, end, base, writer } = stream
     manifest = {
@@ -57,6 +59,7 @@ export async function backupCluster(cluster: ClusterBackup, job: BackupJob): Pro
     ...options,
     paths: [`/${source}`],
     write,
+    isLarge: true,
     lateTags: () => [`type=${manifest!.done}`, `point=${manifest!.end.lsn}`],
   })
   const { warnings, done, reason, end } = manifest!

@@ -1,4 +1,5 @@
 import { ID_BYTES, type Id } from '../../../lib/id.ts'
+import { copyBytes } from '../../kernels/copy-bytes.ts'
 import { differenceOf, shift } from '../../kernels/crc32c.ts'
 import { idBytes } from '../hex-ids.ts'
 
@@ -69,7 +70,7 @@ export class PatchBatchBuilder {
 
   #copy(bytes: Uint8Array): number {
     const at = this.#used
-    this.memory.set(bytes, at)
+    copyBytes(this.memory, bytes, at)
     this.#used = roundUp8(at + bytes.length)
     return at
   }

@@ -126,6 +126,12 @@ export class SaverPool {
     return this.#options.threads
   }
 
+  /** Starts all threads, where it is known that there will be much to do. */
+  begin(): void {
+    this.#useAllThreads()
+    this.#pool.begin()
+  }
+
   /** Saves one file; `done` is called once, in any order among files; never, when `halt` was called before it was read whole. */
   saveFile(task: FileTask, done: (saved: SavedFile) => void): void {
     if (this.#halted) return
