@@ -10,7 +10,7 @@ export interface RestoreItem {
   readonly source: Source
   /** The copies of its snapshot, the best first; at least one. */
   readonly copies: readonly RestoreCopy[]
-  readonly request: Pick<RestoreJob, 'target' | 'include' | 'exclude' | 'rename' | 'overwrite'>
+  readonly request: Pick<RestoreJob, 'target' | 'include' | 'exclude' | 'rename' | 'overwrite' | 'threads'>
 }
 
 export interface PlannedItem {

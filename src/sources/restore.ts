@@ -1,5 +1,6 @@
 import type { Repository } from '../engine/repository/repository.ts'
 import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
+import type { RestoreThreads } from '../engine/restore/restore-threads.ts'
 import { HoldfastError } from '../lib/errors.ts'
 import type { SourceProblem } from './source.ts'
 
@@ -26,6 +27,11 @@ export interface RestoreJob {
   readonly rename: readonly Renaming[]
   /** Whether what is in the target may be changed or replaced. Without it the target must be new, or empty. */
   readonly overwrite: boolean
+  /**
+   * The threads of a restore to a directory, started at the first call so that they load while it is planned; whoever gives them closes
+   * them. Absent where a plan is all that is wanted.
+   */
+  readonly threads?: (() => RestoreThreads) | undefined
   readonly signal?: AbortSignal | undefined
 }
 

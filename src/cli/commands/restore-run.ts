@@ -1,5 +1,6 @@
 import type { ConfiguredSource } from '../../config/configuration.ts'
 import { loadSnapshots } from '../../engine/repository/snapshots.ts'
+import { RestoreThreads } from '../../engine/restore/restore-threads.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
 import { type CopyRepository, findCopies } from '../../recovery/restore-copies.ts'
@@ -36,12 +37,16 @@ export const restoreRunCommand: Command<RestoreRunOptions> = {
       context,
       configured,
       needed,
-      'read',
-      (name, session) => openCopy(context, name, session),
-      ({ opened }) =>
-        restoreSources(context, configured, sources, options, (source) =>
-          placesOf(source).flatMap((name) => opened.get(name) ?? []),
-        ),
+      { lock: 'read', early: true },
+      async (name, session) => ({ copy: await openCopy(context, name, session), settled: session.settled }),
+      ({ opened }) => {
+        const placesOfSource = (source: ConfiguredSource): readonly CopyRepository[] =>
+          placesOf(source).flatMap((name) => opened.get(name)?.copy ?? [])
+        // Plans are made before the locks are certain, and shown afterwards.
+        const settled = Promise.all([...opened.values()].map((one) => one.settled))
+        settled.catch(() => undefined)
+        return restoreSources(context, configured, sources, { ...options, settled }, placesOfSource)
+      },
     )
     const failure = failureOfRestores(results) ?? passedOver
     if (output.json)
@@ -80,7 +85,7 @@ async function restoreSources(
   context: CommandContext,
   { openSource }: Configured,
   sources: readonly ConfiguredSource[],
-  options: RestoreRunOptions,
+  options: RestoreRunOptions & { readonly settled: Promise<unknown> },
   placesOf: (source: ConfiguredSource) => readonly CopyRepository[],
 ): Promise<Restored> {
   const { output, signal } = context
@@ -88,30 +93,42 @@ async function restoreSources(
   const isOneOfSeveral = options.all || sources.length > 1
   const items: RestoreItem[] = []
   let passedOver: HoldfastError | undefined
+  let started: RestoreThreads | undefined
+  const startThreads = (): RestoreThreads => {
+    started ??= new RestoreThreads()
+    return started
+  }
+  const threads = options.dryRun ? undefined : startThreads
   for (const source of sources)
     try {
       const copies = await findCopies(placesOf(source), source.name, options.at, signal)
       const target = targetOf(to, { source: source.name, isOneOfSeveral, snapshot: copies[0]!.snapshot }, context)
-      items.push({ source: openSource(source), copies, request: { target, include, exclude, rename, overwrite } })
+      items.push({
+        source: openSource(source),
+        copies,
+        request: { target, include, exclude, rename, overwrite, threads },
+      })
     } catch (error) {
       // A repository that cannot be had stops only the sources that are nowhere else.
       if (sources.length === 1 || placesOf(source).length > 0 || !(error instanceof HoldfastError)) throw error
       output.warn(`${source.name}: ${error.message}`)
       passedOver ??= error
     }
-  const planned = await planRestores(items, ({ source }, change) => printSwitch(output, source.name, change), signal)
-  for (const one of planned) printRestorePlan(output, one)
-  if (options.dryRun) {
-    refuseObstacles(planned)
-    return { results: [], passedOver }
-  }
   const report = new RestoreRunReport(context)
   try {
+    const planned = await planRestores(items, ({ source }, change) => printSwitch(output, source.name, change), signal)
+    await options.settled
+    for (const one of planned) printRestorePlan(output, one)
+    if (options.dryRun) {
+      refuseObstacles(planned)
+      return { results: [], passedOver }
+    }
     const afterwardsOf = new Map(planned.map(({ item, planned: { plan } }) => [item, plan.afterwards]))
     const observerOf = (item: RestoreItem) => report.observerOf(item, afterwardsOf.get(item)!)
     return { results: await executeRestores(planned, observerOf, signal), passedOver }
   } finally {
     report.stop()
+    await started?.close()
   }
 }
 

@@ -17,6 +17,8 @@ export interface ThreadWork {
   readonly rows: DataBlobs
   readonly placements?: Placements
   readonly rules: WriteRules
+  /** See `ExecuteOptions`; otherwise not. */
+  readonly willSync?: boolean
 }
 
 /** Makes all threads ready for the tasks of a plan. */
@@ -38,6 +40,7 @@ export async function beginOnThreads(threads: RestoreThreads, repository: Reposi
       targetDevice: device,
       targetInode: inode,
       rules: work.rules,
+      willSync: work.willSync ?? false,
     },
   })
 }

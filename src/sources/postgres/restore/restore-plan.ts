@@ -8,7 +8,7 @@ import type { RestoreJob } from '../../restore.ts'
 import { CONTROL_FILE, type ControlFile, readControlFile } from '../control-file.ts'
 import { tablespaceFolder } from '../data-layout.ts'
 import { loadManifest, type PostgresManifest } from '../manifest.ts'
-import { findServerPrograms, type ServerPrograms } from '../server-programs.ts'
+import { installedPrograms, type ServerPrograms } from '../server-programs.ts'
 import { readDataFile, sourceNameOf } from '../snapshot-content.ts'
 import { type DataDirectory, inspectDataDirectory } from './data-directory.ts'
 import { MARKER_NAME } from './restore-marker.ts'
@@ -40,7 +40,7 @@ export interface ClusterPlan {
   readonly snapshot: ClusterSnapshot
   readonly target: DataDirectory
   readonly spaces: TablespaceMap
-  /** Of this machine, for the version of the cluster. */
+  /** Installed on this machine, for the version of the cluster. */
   readonly programs: ServerPrograms | undefined
   /** Whom everything will belong to; undefined when systems know no owners. */
   readonly owner: Owner | undefined
@@ -65,12 +65,13 @@ export async function planCluster(source: string, job: RestoreJob, fixedOwner?: 
     throw new HoldfastError('HF_USAGE', 'a physical snapshot is a whole cluster: no part of it can be restored alone', {
       hint: 'parts of it are restored to a server: --to postgres://user@host:5432/database',
     })
+  const given = job.threads?.()
   const snapshot = await readClusterSnapshot(source, job)
   const target = inspectDataDirectory(to.path)
   const spaces = mapTablespaces(snapshot.manifest.tablespaces, rename, target)
   const owner = fixedOwner ?? ownerFor(target, snapshot)
   // They compare what is there.
-  const threads = target.kind === 'empty' ? undefined : new RestoreThreads()
+  const threads = given ?? (target.kind === 'empty' ? undefined : new RestoreThreads())
   try {
     const heldBack = new Set([
       `/${CONTROL_FILE}`,
@@ -95,10 +96,10 @@ export async function planCluster(source: string, job: RestoreJob, fixedOwner?: 
     const mapped: TablespacePlan[] = []
     for (const place of spaces.mapped)
       mapped.push({ place, plan: await planTablespace(job, snapshot, place, owner, threads) })
-    const programs = findServerPrograms(snapshot.manifest.server.majorVersion)
+    const programs = installedPrograms(snapshot.manifest.server.majorVersion)
     return { job, snapshot, target, spaces, programs, owner, main, mapped }
   } finally {
-    await threads?.close()
+    if (threads !== given) await threads?.close()
   }
 }
 

@@ -5,7 +5,7 @@ import type { RestorePlan } from '../../../engine/restore/index.ts'
 import { formatSize } from '../../../lib/sizes.ts'
 import type { SourceProblem } from '../../source.ts'
 import { signals } from '../data-layout.ts'
-import { programsRemedy } from '../server-programs.ts'
+import { hasEmbeddedPrograms, programsRemedy } from '../server-programs.ts'
 import { existingAncestor } from './data-directory.ts'
 import type { ClusterPlan } from './restore-plan.ts'
 import { tablespaceText } from './tablespace-map.ts'
@@ -156,7 +156,7 @@ const sizeNow = (target: string, path: string): number =>
 
 function* machineProblems({ snapshot, spaces, programs }: ClusterPlan): Generator<SourceProblem> {
   const { server } = snapshot.manifest
-  if (programs === undefined)
+  if (programs === undefined && !hasEmbeddedPrograms(server.majorVersion))
     yield warning(
       `no PostgreSQL ${server.majorVersion} was found on this machine, and no other major version can start this cluster`,
       programsRemedy(server.majorVersion),

@@ -80,7 +80,7 @@ class ClusterRestore {
   readonly #observer: SourceRestoreObserver
   readonly #signal: AbortSignal | undefined
   readonly #durable: boolean
-  readonly #threads = new RestoreThreads()
+  readonly #threads: RestoreThreads
   readonly #totalBytes: number
   #files = 0
   #bytes = 0
@@ -99,6 +99,7 @@ class ClusterRestore {
     this.#observer = observer
     this.#signal = signal
     this.#durable = durable
+    this.#threads = cluster.job.threads?.() ?? new RestoreThreads()
     this.#totalBytes = plan.bytes
   }
 
@@ -128,7 +129,7 @@ class ClusterRestore {
       if (this.#durable) await syncPath(target.path)
       return this.#result('whole')
     } finally {
-      await this.#threads.close()
+      if (this.#cluster.job.threads === undefined) await this.#threads.close()
     }
   }
 
@@ -187,7 +188,7 @@ class ClusterRestore {
     const { progress } = await executeRestore(
       this.#cluster.job.repository,
       plan,
-      { observer, signal: this.#signal },
+      { observer, signal: this.#signal, willSync: this.#durable },
       this.#threads,
     )
     this.#files = before.files + progress.files
