@@ -49,7 +49,7 @@ export interface Configuration {
   /** What does not keep it from working, for people. */
   readonly warnings: readonly string[]
   /** As it was written, completed with what holds by default. It may hold passwords within URLs; see `describeConfiguration`. */
-  readonly effective: unknown
-  /** Where the value at `path` of `effective` comes from: `FILE:LINE:COLUMN`, the name of a variable, or `default`. */
+  effective(): unknown
+  /** Where the value at `path` of `effective()` comes from: `FILE:LINE:COLUMN`, the name of a variable, or `default`. */
   originOf(path: ConfigurationPath): string
 }

@@ -22,7 +22,7 @@ export function describeConfiguration(configuration: Configuration): readonly De
       for (const [index, below] of value.entries()) visit(below, [...path, index])
     else settings.push({ path: formatPath(path), value: shown(value), origin: configuration.originOf(path) })
   }
-  visit(configuration.effective, [])
+  visit(configuration.effective(), [])
   return settings
 }
 

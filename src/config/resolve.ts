@@ -29,10 +29,15 @@ export function resolveDraft(draft: Draft, sourceSettings: SourceSettings): Reso
     const what = draft.value === null ? 'is empty' : 'is no map of keys'
     return { problems: [{ place: draft.start, what: `${what}; begin with "version: 1"` }] }
   }
-  const schema = configurationJsonSchema(sourceSettings)
+  // Made of all sorts of sources, and of use to whoever made a mistake, or asks what holds by default.
+  let made: JsonSchema | undefined
+  const schema = (): JsonSchema => {
+    made ??= configurationJsonSchema(sourceSettings)
+    return made
+  }
   const checked = shape.safeParse(draft.value)
   const problems: Problem[] = [...referenceProblems(draft)]
-  if (!checked.success) problems.push(...problemsOf(checked.error.issues, draft, [], (path) => keysAt(schema, path)))
+  if (!checked.success) problems.push(...problemsOf(checked.error.issues, draft, [], (path) => keysAt(schema(), path)))
 
   const settings = new Map<string, unknown>()
   for (const [name, source] of Object.entries(asRecord(valueAt(draft.value, ['sources'])) ?? {})) {
@@ -52,7 +57,7 @@ function parseOwnKeys(
   path: ConfigurationPath,
   written: Readonly<Record<string, unknown>>,
   sourceSettings: SourceSettings,
-  schema: JsonSchema,
+  schema: () => JsonSchema,
 ): { readonly settings: unknown } | { readonly problems: readonly Problem[] } {
   const type = written.type as string
   const settingsSchema = sourceSettings.get(type)
@@ -64,7 +69,7 @@ function parseOwnKeys(
   }
   const parsed = settingsSchema.safeParse(ownKeys(written))
   if (parsed.success) return { settings: parsed.data }
-  const known = sourceJsonSchema(schema, type)
+  const known = sourceJsonSchema(schema(), type)
   return {
     problems: problemsOf(parsed.error.issues, draft, path, (at) => keysAt(known, at.slice(path.length))),
   }
@@ -74,7 +79,7 @@ function assemble(
   draft: Draft,
   checked: Shape,
   settings: ReadonlyMap<string, unknown>,
-  schema: JsonSchema,
+  schema: () => JsonSchema,
 ): Omit<Configuration, 'file' | 'warnings'> {
   const repositories = new Map<string, ConfiguredRepository>()
   for (const [name, repository] of Object.entries(checked.repositories)) repositories.set(name, { name, ...repository })
@@ -93,7 +98,7 @@ function assemble(
     repositories,
     sources,
     assertions: new Map(Object.entries(checked.assertions)),
-    effective: effectiveValue(draft.value, schema, sources),
+    effective: () => effectiveValue(draft.value, schema(), sources),
     originOf: (path) => originOf(draft, path),
   }
 }

@@ -78,8 +78,11 @@ export class IncrementalBase implements Disposable {
         for await (const piece of fileContent(repository, node, signal)) pieces.push(piece)
         return parseServerManifest(Buffer.concat(pieces))
       }
+      const ownManifest = await read(own.node)
+      // After a full backup they are the same.
+      const sentManifest = sameContent(own.node, sent.node) ? ownManifest : await read(sent.node)
       const checksums = new Map<ByteString, number>()
-      for (const [path, { crc32c }] of (await read(own.node)).files) {
+      for (const [path, { crc32c }] of ownManifest.files) {
         const checksum = crc32c === undefined ? undefined : parseChecksum(crc32c)
         if (checksum !== undefined) checksums.set(path, checksum)
       }
@@ -87,7 +90,7 @@ export class IncrementalBase implements Disposable {
         repository,
         snapshot,
         blockBytes,
-        { sent: await read(sent.node), root: data.tree, checksums },
+        { sent: sentManifest, root: data.tree, checksums },
         signal,
       )
     })
@@ -221,6 +224,9 @@ export class IncrementalBase implements Disposable {
     return damaged(this.snapshot, new Error(`${byteStringToText(path)} ${how}`))
   }
 }
+
+const sameContent = (one: Node, other: Node): boolean =>
+  one.content?.length === other.content?.length && (one.content ?? []).every((id, i) => id === other.content![i])
 
 async function orDamaged<T>(snapshot: Id, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   try {

@@ -54,6 +54,18 @@ describe('what came', () => {
       received: received.slice(0, 1),
     },
     { what: 'has a manifest that is no JSON', manifest: manifest('{ nothing'), received },
+    ...[
+      '{ "Path": "base/1/1259", "Size": "8192" }',
+      '{ "Path": "base/1/1259", "Size": -1 }',
+      '{ "Path": 7, "Size": 0 }',
+      'null',
+      '[]',
+    ].map((entry) => ({ what: `has a manifest that lists ${entry}`, manifest: manifest(entry), received: [] })),
+    {
+      what: 'has a manifest whose checksum of a file is none',
+      manifest: manifest('{ "Path": "base/1/1259", "Size": 8192, "Checksum-Algorithm": "CRC32C", "Checksum": 0 }'),
+      received: received.slice(0, 1),
+    },
   ])('is refused when it $what', (fault) => {
     expect(() => checkServerManifest(fault.manifest, new Map(fault.received))).toThrow(
       expect.objectContaining({ code: 'HF_SOURCE_DAMAGED' }),

@@ -32,19 +32,30 @@ export interface ServerManifest {
   readonly systemId: string | undefined
 }
 
+/** A file as a manifest lists it. */
+interface ManifestFile {
+  readonly Path?: string
+  /** Hexadecimal, for a name that is not UTF-8. */
+  readonly 'Encoded-Path'?: string
+  readonly Size: number
+  readonly 'Last-Modified'?: string
+  readonly 'Checksum-Algorithm'?: string
+  readonly Checksum?: string
+}
+
+const textFields = ['Path', 'Encoded-Path', 'Last-Modified', 'Checksum-Algorithm', 'Checksum'] as const
+
+/** By hand: clusters have many thousands of files, and a schema takes ten times as long for each. */
+function isManifestFile(value: unknown): value is ManifestFile {
+  if (typeof value !== 'object' || value === null) return false
+  const fields = value as Readonly<Record<string, unknown>>
+  if (!Number.isSafeInteger(fields.Size) || (fields.Size as number) < 0) return false
+  return textFields.every((name) => fields[name] === undefined || typeof fields[name] === 'string')
+}
+
 const backupManifest = z.object({
   'PostgreSQL-Backup-Manifest-Version': z.int().min(1).max(2),
-  Files: z.array(
-    z.object({
-      Path: z.string().optional(),
-      /** Hexadecimal, for a name that is not UTF-8. */
-      'Encoded-Path': z.string().optional(),
-      Size: z.int().min(0),
-      'Last-Modified': z.string().optional(),
-      'Checksum-Algorithm': z.string().optional(),
-      Checksum: z.string().optional(),
-    }),
-  ),
+  Files: z.custom<readonly ManifestFile[]>((files) => Array.isArray(files) && files.every(isManifestFile)),
   'WAL-Ranges': z.array(z.object({ Timeline: z.int(), 'Start-LSN': z.string(), 'End-LSN': z.string() })),
 })
 

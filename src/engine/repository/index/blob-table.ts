@@ -181,13 +181,16 @@ function bucketStarts(ids: Uint8Array, count: number): Uint32Array {
   return starts
 }
 
-/** Row numbers in ascending order of id: a radix sort by the first four bytes, then insertion among the few that share them. */
+/** Up to so many rows, so few share their first two bytes that the second pass of the sort costs more than it saves. */
+const MOST_ROWS_FOR_ONE_PASS = 4 * BUCKETS
+
+/** Row numbers in ascending order of id: a radix sort by the first bytes, then insertion among the few that share them. */
 function sortedOrder(ids: Uint8Array, count: number): Uint32Array {
   let order = new Uint32Array(count)
   let next = new Uint32Array(count)
   for (let row = 0; row < count; row++) order[row] = row
   const starts = new Uint32Array(BUCKETS + 1)
-  for (const byte of [2, 0]) {
+  for (const byte of count <= MOST_ROWS_FOR_ONE_PASS ? [0] : [2, 0]) {
     starts.fill(0)
     for (let i = 0; i < count; i++) starts[digit(ids, i, byte) + 1]!++
     for (let d = 1; d <= BUCKETS; d++) starts[d]! += starts[d - 1]!
