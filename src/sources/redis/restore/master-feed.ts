@@ -24,8 +24,11 @@ export interface Feed {
   readonly patienceMs?: number | undefined
 }
 
-/** How long the server has to connect to us before it is taken for unable to. */
-export const PATIENCE_MS = 10_000
+/**
+ * How long the server has to connect to us before it is taken for unable to: it does so at once, or a second later, unless its machine has far
+ * more to do than it can.
+ */
+export const PATIENCE_MS = 30_000
 const POLL_MS = 50
 const SILENCE_MS = 60_000
 const MAX_LINE_BYTES = 64 * 1024
