@@ -1,4 +1,4 @@
-import { type HoldfastErrorOptions, systemErrorCode } from '../../lib/errors.ts'
+import { HoldfastError, type HoldfastErrorOptions, systemErrorCode } from '../../lib/errors.ts'
 
 /** Why nothing came back from a server. */
 export interface NetworkFailure {
@@ -13,9 +13,9 @@ const trust =
   'Let this machine trust the authority that signed it, for instance with NODE_EXTRA_CA_CERTS; then check its name and time.'
 
 const failures: Readonly<Record<string, readonly [words: string, NetworkFailure['options']]>> = {
-  ENOTFOUND: ['there is no host of that name', { retry: 'after-fix', hint: address }],
+  ENOTFOUND: ['there is no host of this name', { retry: 'after-fix', hint: address }],
   EAI_AGAIN: ['its name cannot be looked up now', {}],
-  ECONNREFUSED: ['the connection was refused', {}],
+  ECONNREFUSED: ['nothing listens at its address', {}],
   ECONNRESET: ['the connection was cut', {}],
   ECONNABORTED: ['the connection was cut', {}],
   EPIPE: ['the connection was cut', {}],
@@ -59,4 +59,40 @@ export function networkFailure(error: unknown): NetworkFailure | undefined {
     }
   }
   return undefined
+}
+
+/** Of connections to a socket of this machine; elsewhere these are names and permissions of files. */
+const socketFailures: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such socket',
+  EACCES: 'the socket may not be used by this user',
+}
+
+/** Nothing was ever connected, rather than cut. */
+const NOT_MADE: readonly string[] = ['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH']
+
+export interface FailedConnection {
+  /** `cannot read config in rest:http://host/`. */
+  readonly sentence: string
+  /** The server has answered before: it went away, rather than never having been there. */
+  readonly wasReached: boolean
+  readonly context: HoldfastError['context']
+}
+
+/** HF_STORAGE_UNREACHABLE for a connection of ours that could not be made, or broke. */
+export function unreachableError(cause: unknown, { sentence, wasReached, context }: FailedConnection): HoldfastError {
+  const systemCode = systemErrorCode(cause)
+  const known = networkFailure(cause)
+  const notMade = known !== undefined && NOT_MADE.includes(known.code) ? known.words : undefined
+  const why = notMade ?? socketFailures[systemCode ?? '']
+  const options = { cause, context: { ...context, systemCode } }
+  if (why === undefined) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    return new HoldfastError('HF_STORAGE_UNREACHABLE', `${sentence}: the connection broke: ${reason}`, options)
+  }
+  return new HoldfastError('HF_STORAGE_UNREACHABLE', `${sentence}: ${why}`, {
+    ...options,
+    // A server that was there a moment ago is being started anew; one that never was is a mistake in the location.
+    retry: wasReached ? 'later' : 'after-fix',
+    hint: 'Check the location, and that the server runs.',
+  })
 }

@@ -1,7 +1,8 @@
+import { trimSpaceBytes } from '../../../lib/white-space.ts'
 import { byteStringToText, textToByteString } from '../../repository/tree/node.ts'
 import { countRunes } from './byte-string.ts'
 import type { PatternSource } from './pattern.ts'
-import { decodeText, readListFile, splitLines, trimSpace } from './text-file.ts'
+import { decodeText, readListFile, splitLines } from './text-file.ts'
 
 /** The environment variables patterns may name. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -29,7 +30,7 @@ export async function readPatternFiles(
 export function parsePatternFile(bytes: Uint8Array, file: string, environment: Environment): PatternSource[] {
   const sources: PatternSource[] = []
   splitLines(decodeText(bytes)).forEach((line, index) => {
-    const { text, cut } = trimSpace(line)
+    const { text, cut } = trimSpaceBytes(line)
     if (text === '' || text.startsWith('#')) return
     const expanded = expandVariables(text, environment)
     const column = expanded === text ? countRunes(line.slice(0, cut)) + 1 : undefined

@@ -1,8 +1,9 @@
 import { HoldfastError } from '../../../lib/errors.ts'
+import { trimSpaceBytes } from '../../../lib/white-space.ts'
 import { byteStringToText } from '../../repository/tree/node.ts'
 import { countRunes, fromByteString, toByteString } from './byte-string.ts'
 import { expandGlob } from './glob.ts'
-import { decodeText, readListFile, splitLines, trimSpace } from './text-file.ts'
+import { decodeText, readListFile, splitLines } from './text-file.ts'
 
 /** Files that list what to back up; `-` is standard input. */
 export interface TargetListOptions {
@@ -48,7 +49,7 @@ export async function readTargetLists(options: TargetListOptions): Promise<Uint8
 
 function expandLines(text: string, file: string, warn: (message: string) => void): string[] {
   return splitLines(text).flatMap((line, index) => {
-    const { text: pattern, cut } = trimSpace(line)
+    const { text: pattern, cut } = trimSpaceBytes(line)
     if (pattern === '' || pattern.startsWith('#')) return []
     const origin = { file, line: index + 1, column: countRunes(line.slice(0, cut)) + 1 }
     const found = expandGlob({ text: pattern, origin })

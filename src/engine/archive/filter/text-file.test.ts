@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { trimSpaceBytes } from '../../../lib/white-space.ts'
 import { textToByteString } from '../../repository/tree/node.ts'
-import { decodeText, splitLines, trimSpace } from './text-file.ts'
+import { decodeText, splitLines } from './text-file.ts'
 
 describe('text of a file', () => {
   const text = 'größe\n漢😀'
@@ -33,7 +34,7 @@ describe('text of a file', () => {
     fc.assert(
       fc.property(fc.array(space), middle, fc.array(space), (before, word, after) => {
         const front = textToByteString(before.join(''))
-        const trimmed = trimSpace(front + textToByteString(word) + textToByteString(after.join('')))
+        const trimmed = trimSpaceBytes(front + textToByteString(word) + textToByteString(after.join('')))
         expect(trimmed.text).toBe(textToByteString(word))
         if (word !== '') expect(trimmed.cut).toBe(front.length)
       }),

@@ -44,24 +44,3 @@ export function splitLines(text: string): string[] {
   if (lines.at(-1) === '') lines.pop()
   return lines
 }
-
-/** White space as Go's unicode.IsSpace has it, in UTF-8. */
-const spaceStart = /^(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)/
-const spaceEnd = /(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)$/
-
-/** `text` (a byte string) without white space at its ends, and how many bytes were cut off at the front. */
-export function trimSpace(text: string): { readonly text: string; readonly cut: number } {
-  let start = 0
-  let end = text.length
-  for (;;) {
-    const space = spaceStart.exec(text.slice(start, start + 3))
-    if (space === null) break
-    start += space[0].length
-  }
-  for (;;) {
-    const space = spaceEnd.exec(text.slice(Math.max(start, end - 3), end))
-    if (space === null) break
-    end -= space[0].length
-  }
-  return { text: text.slice(start, end), cut: start }
-}

@@ -1,6 +1,6 @@
 import { type ErrorCode, HoldfastError, type HoldfastErrorOptions, systemErrorCode } from '../../../lib/errors.ts'
 import { interruption } from '../interruption.ts'
-import { unreachableError } from '../unreachable.ts'
+import { unreachableError } from '../network-error.ts'
 import type { HttpReply } from './http-connection.ts'
 
 /** What was tried: "cannot write data/ab12cd34 in rest:http://host/". */

@@ -1,4 +1,5 @@
 import { type ErrorCode, HoldfastError, type HoldfastErrorOptions, systemErrorCode } from '../../../lib/errors.ts'
+import { networkFailure } from '../network-error.ts'
 
 /** What was asked of the store, for messages. */
 export interface S3Call {
@@ -112,14 +113,8 @@ const noObjectLock = (bucket: string): Failure => [
   },
 ]
 
-/** Errors of connections, by the codes of the system and of TLS. */
+/** Errors of connections that mean something of their own here, by the codes of the system and of TLS. */
 const byConnection: Readonly<Record<string, Failure>> = {
-  ENOTFOUND: ['HF_STORAGE_UNREACHABLE', 'its host is not known', { retry: 'after-fix', hint: 'Check the address.' }],
-  EAI_AGAIN: ['HF_STORAGE_UNREACHABLE', 'its host name cannot be looked up now'],
-  ECONNREFUSED: ['HF_STORAGE_UNREACHABLE', 'nothing answers at its address'],
-  EHOSTUNREACH: ['HF_STORAGE_UNREACHABLE', 'no way leads to its address'],
-  ENETUNREACH: ['HF_STORAGE_UNREACHABLE', 'no way leads to its address'],
-  ETIMEDOUT: ['HF_STORAGE_UNREACHABLE', 'it did not answer in time'],
   ECONNRESET: ['HF_STORAGE_IO', 'the connection broke', LATER],
   EPIPE: ['HF_STORAGE_IO', 'the connection broke', LATER],
   EPROTO: [
@@ -212,6 +207,9 @@ function connectionFailure(error: SdkError): Failure {
   const code = systemErrorCode(error) ?? systemErrorCode((error as { cause?: unknown }).cause) ?? ''
   const known = Object.hasOwn(byConnection, code) ? byConnection[code] : undefined
   if (known !== undefined) return known
+  const network = networkFailure(error)
+  if (network !== undefined && !CERTIFICATE.test(code))
+    return ['HF_STORAGE_UNREACHABLE', network.words, network.options]
   if (error.name === 'TimeoutError') return ['HF_STORAGE_UNREACHABLE', 'it did not answer in time']
   if (CERTIFICATE.test(code))
     return [

@@ -1,6 +1,6 @@
 import { type ErrorCode, HoldfastError, type HoldfastErrorOptions } from '../../../lib/errors.ts'
 import { interruption } from '../interruption.ts'
-import { unreachableError } from '../unreachable.ts'
+import { unreachableError } from '../network-error.ts'
 import { CommandEnded, commandFailure } from './command-transport.ts'
 import { ProtocolError, status } from './protocol.ts'
 import { type SftpClient, SftpStatusError } from './sftp-client.ts'
