@@ -1,6 +1,6 @@
 import type { CommandContext } from './context.ts'
 import type { GlobalOptions } from './options/global.ts'
-import type { OptionTable, RefusedOption, RetiredOption } from './options/option.ts'
+import type { Completion, OptionTable, RefusedOption, RetiredOption } from './options/option.ts'
 
 /**
  * Which conventions a command follows: `repository` commands are restic's in name, options, JSON and exit codes; `configured` commands
@@ -24,7 +24,7 @@ export interface Argument {
   readonly help: string
   readonly required?: boolean
   readonly repeatable?: boolean
-  readonly completes?: 'file' | 'directory' | readonly string[]
+  readonly completes?: Completion
 }
 
 /** Everything about a command except what it does: the source of parsing, help, completion and the reference. */

@@ -82,6 +82,8 @@ function argumentCases(command: CompletionModel['commands'][number]): string[] {
 /** Commands that add to COMPREPLY. */
 function offer(completes: Completion | undefined): string {
   if (completes === undefined) return ''
+  if (completes === 'repository')
+    return `COMPREPLY+=($(compgen -W "$(holdfast completion repositories 2>/dev/null)" -- "$cur")); ${offer('directory')}`
   if (completes === 'file' || completes === 'directory') {
     const kind = completes === 'file' ? '-f' : '-d'
     return `compopt -o filenames 2>/dev/null; mapfile -t -O "\${#COMPREPLY[@]}" COMPREPLY < <(compgen ${kind} -- "$cur"); `

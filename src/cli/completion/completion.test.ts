@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ourStage } from '../../../test/support/our-stage.ts'
 import { lacks } from '../../../test/support/requirements.ts'
 import type { AnyDescription } from '../command.ts'
 import { backupDescription } from '../descriptions/backup.ts'
@@ -109,6 +110,32 @@ describe('bash', () => {
   ])('%j: %j', (words, expected) => {
     expect(bash(...words)).toEqual(expected)
   })
+})
+
+test('bash offers names of configured repositories for --repo, and folders', () => {
+  const script = `source ../holdfast.bash
+holdfast() { [[ "$*" == 'completion repositories' ]] && printf 'main\\noffsite\\n'; }
+for words in 'holdfast -r ' 'holdfast --repo off' 'holdfast backup -r a'; do
+  IFS=' ' read -r -a COMP_WORDS <<< "$words"; [[ $words == *' ' ]] && COMP_WORDS+=('')
+  COMP_CWORD=$((\${#COMP_WORDS[@]} - 1))
+  _holdfast
+  (IFS=,; echo "\${COMPREPLY[*]}")
+done`
+  const output = execFileSync('bash', ['-c', script], {
+    cwd: join(folder, 'here'),
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  expect(output).toBe('main,offsite,a folder\noffsite\na folder\n')
+})
+
+test('names of configured repositories are printed for the scripts, those that are plain words', async () => {
+  using stage = await ourStage()
+  const repository = { url: stage.path('repository'), password: 'env:X' }
+  const file = stage.path('holdfast.yaml')
+  writeFileSync(file, JSON.stringify({ version: 1, repositories: { main: repository, 'off-site.2': repository } }))
+  const environment = { HOLDFAST_CONFIG: file, HOLDFAST_REPOSITORY: '' }
+  expect(await stage.must(['completion', 'repositories'], { environment })).toBe('main\noff-site.2\n')
 })
 
 describe.skipIf(lacks('zsh'))('zsh', () => {

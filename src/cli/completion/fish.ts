@@ -82,6 +82,8 @@ function action(completes: Completion | undefined): string {
   if (completes === undefined) return ''
   if (completes === 'file') return '-F'
   if (completes === 'directory') return "-a '(__fish_complete_directories)'"
+  if (completes === 'repository')
+    return "-a '(holdfast completion repositories 2>/dev/null; __fish_complete_directories)'"
   return `-a ${quote(completes.join(' '))}`
 }
 

@@ -12,6 +12,11 @@ export function renderZsh(model: CompletionModel): string {
   return `#compdef holdfast
 # zsh completion for holdfast, made by "holdfast completion zsh"
 
+_holdfast_repositories() {
+  local -a names=(\${(f)"$(holdfast completion repositories 2>/dev/null)"})
+  _alternative "repositories:repository:($names)" 'folders:folder:_files -/'
+}
+
 _holdfast() {
   local curcontext=$curcontext state line
   local -a globals commands
@@ -74,6 +79,7 @@ function action(completes: Completion | undefined): string {
   if (completes === undefined) return ' '
   if (completes === 'file') return '_files'
   if (completes === 'directory') return '_files -/'
+  if (completes === 'repository') return '_holdfast_repositories'
   return `(${completes.join(' ')})`
 }
 

@@ -48,6 +48,14 @@ export async function findAllConfigured(
   return new Map(names.map((name) => [name, () => accessOf(configuration, name, environment)]))
 }
 
+/** Names of all configured repositories; none without a configuration. @throws HoldfastError HF_CONFIG_INVALID */
+export async function configuredNames({
+  environment,
+}: Pick<CommandContext, 'environment'>): Promise<readonly string[]> {
+  const configuration = await readConfiguration(environment, undefined)
+  return [...(configuration?.repositories.keys() ?? [])]
+}
+
 async function readConfiguration(
   environment: CommandContext['environment'],
   given: string | undefined,

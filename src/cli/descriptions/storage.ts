@@ -4,7 +4,11 @@ import { durationKind, sizeKind } from '../options/quantities.ts'
 import { integerKind } from '../options/values.ts'
 import { usageError } from './usage.ts'
 
-const place = { name: 'repository', help: 'a location, or a name in holdfast.yaml; else as by --repo' }
+const place = {
+  name: 'repository',
+  help: 'a location, or a name in holdfast.yaml; else as by --repo',
+  completes: 'repository',
+} as const
 
 const atMostOne = (args: readonly string[]): void => {
   if (args.length > 1) throw usageError('only one repository can be given')

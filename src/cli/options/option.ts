@@ -9,8 +9,8 @@ export interface ValueKind<T> {
   parse(text: string): T
 }
 
-/** What a shell offers for a value. */
-export type Completion = 'file' | 'directory' | readonly string[]
+/** What a shell offers for a value; for a repository the names of the configuration, and folders. */
+export type Completion = 'file' | 'directory' | 'repository' | readonly string[]
 
 /**
  * How an option takes its value. `flag`: none, or `=true|false`. `count`: none, each occurrence adds one, or `=n`. `value`: one, the last

@@ -29,6 +29,7 @@ export const repositoryKind: ValueKind<string> = {
   ...directoryKind,
   placeholder: 'repository',
   expects: 'a folder, or scheme:place',
+  completes: 'repository',
 }
 
 /** Several file names in one value. */
