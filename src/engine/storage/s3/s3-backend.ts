@@ -11,11 +11,11 @@ export const s3Backend: Backend = {
   options: s3OptionNames,
   settings: ['region', 'storageClass', 'lock'],
   open: (request) => {
-    const { environment, settings, network, clock } = request
+    const { environment, settings, network, clock, onNotice } = request
     const place = parseS3Place(request.place, environment)
     const options = s3OptionsOf(request)
     const client = new S3Client({ place, options, environment, network })
-    const storage = new S3Storage({ client, prefix: place.prefix, options, lock: settings.lock, clock })
+    const storage = new S3Storage({ client, prefix: place.prefix, options, lock: settings.lock, clock, onNotice })
     return withConnectionLimit(storage, options.connections)
   },
 }

@@ -3,12 +3,20 @@ import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import type { ClassifiedFile, StorageClassFeature } from '../features.ts'
 import { sleepUnlessInterrupted } from '../interruption.ts'
 import { type CallOptions, describeFile, type FileRef } from '../storage.ts'
-import { fileCall, type S3Objects } from './s3-objects.ts'
+import { fileCall, type S3Head, type S3Objects } from './s3-objects.ts'
 import type { S3Restore } from './s3-options.ts'
 import { nowMs } from './s3-put.ts'
 
 /** Whose files cannot be read before they are brought back. */
 const ARCHIVES: readonly (string | undefined)[] = ['GLACIER', 'DEEP_ARCHIVE']
+
+type ArchiveState = 'readable' | 'archived' | 'being restored'
+
+/** How long Amazon says that it takes, by class and tier. */
+const waits: Readonly<Record<string, Partial<Readonly<Record<S3Restore['tier'], string>>>>> = {
+  GLACIER: { Expedited: '1 to 5 minutes', Standard: '3 to 5 hours', Bulk: '5 to 12 hours' },
+  DEEP_ARCHIVE: { Standard: '12 hours', Bulk: '48 hours' },
+}
 
 /** Between two looks at a file that is being brought back. */
 const LOOK_AGAIN_MS = 60_000
@@ -16,10 +24,13 @@ const LOOK_AGAIN_MS = 60_000
 export class S3Classes implements StorageClassFeature {
   readonly #objects: S3Objects
   readonly #tier: S3Restore['tier']
+  readonly #onNotice: (text: string) => void
+  #hasTold = false
 
-  constructor(objects: S3Objects, tier: S3Restore['tier']) {
+  constructor(objects: S3Objects, tier: S3Restore['tier'], onNotice: (text: string) => void) {
     this.#objects = objects
     this.#tier = tier
+    this.#onNotice = onNotice
   }
 
   async *list(options?: CallOptions): AsyncIterable<ClassifiedFile> {
@@ -31,11 +42,8 @@ export class S3Classes implements StorageClassFeature {
     }
   }
 
-  async state(file: FileRef, options?: CallOptions): Promise<'readable' | 'archived' | 'being restored'> {
-    const { storageClass, restore } = await this.#objects.head(file, options)
-    if (!ARCHIVES.includes(storageClass)) return 'readable'
-    if (restore === undefined) return 'archived'
-    return restore.includes('ongoing-request="true"') ? 'being restored' : 'readable'
+  async state(file: FileRef, options?: CallOptions): Promise<ArchiveState> {
+    return stateOf(await this.#objects.head(file, options))
   }
 
   async requestRestore(file: FileRef, days: number, options?: CallOptions): Promise<void> {
@@ -55,7 +63,10 @@ export class S3Classes implements StorageClassFeature {
   /** Waits until an archived file can be read, and has it brought back when nobody has asked for that. HF_STORAGE_ARCHIVED when it takes too long. */
   async bringBack(file: FileRef, { days, timeoutMs }: S3Restore, clock: Clock, options?: CallOptions): Promise<void> {
     await this.requestRestore(file, days, options)
-    for (const start = nowMs(clock); (await this.state(file, options)) !== 'readable'; ) {
+    for (const start = nowMs(clock); ; ) {
+      const head = await this.#objects.head(file, options)
+      if (stateOf(head) === 'readable') return
+      this.#tell(file, head.storageClass, timeoutMs)
       if (nowMs(clock) - start >= timeoutMs)
         throw new HoldfastError(
           'HF_STORAGE_ARCHIVED',
@@ -65,4 +76,21 @@ export class S3Classes implements StorageClassFeature {
       await sleepUnlessInterrupted(clock, LOOK_AGAIN_MS, options?.signal)
     }
   }
+
+  /** Once: whoever waits for hours has to know that, and for what. */
+  #tell(file: FileRef, storageClass: string | undefined, timeoutMs: number): void {
+    if (this.#hasTold) return
+    this.#hasTold = true
+    const usual = waits[storageClass ?? '']?.[this.#tier]
+    const takes = usual === undefined ? '' : `, which takes ${usual}`
+    this.#onNotice(
+      `${describeFile(file)} in ${this.#objects.client.location} lies in the archive ${storageClass}: it was asked for (${this.#tier}${takes}), and is waited for up to ${Math.round(timeoutMs / 360_000) / 10} hours; so is every other file that has to be read from there`,
+    )
+  }
+}
+
+function stateOf({ storageClass, restore }: S3Head): ArchiveState {
+  if (!ARCHIVES.includes(storageClass)) return 'readable'
+  if (restore === undefined) return 'archived'
+  return restore.includes('ongoing-request="true"') ? 'being restored' : 'readable'
 }

@@ -267,7 +267,9 @@ test('strangers are let in where the store lets them, and asked for nothing', as
 
 test('an archived file is brought back when that is asked for', async () => {
   const clock = steppedClock()
-  const storage = open('bucket/archive', { clock, options: { 'enable-restore': 'true', 'restore-timeout': '10m' } })
+  const notices: string[] = []
+  const options = { 'enable-restore': 'true', 'restore-timeout': '10m', 'restore-tier': 'Bulk' }
+  const storage = open('bucket/archive', { clock, options, onNotice: (text) => notices.push(text) })
   await storage.create()
   const { file, content } = newFile('data', 100)
   await storage.put(file, content)
@@ -282,6 +284,8 @@ test('an archived file is brought back when that is asked for', async () => {
   ])
   expect(Buffer.compare(await storage.get(file), content)).toBe(0)
   expect(clock.sleeps).toHaveLength(2)
+  expect(notices).toHaveLength(1)
+  expect(notices[0]).toContain('lies in the archive GLACIER: it was asked for (Bulk, which takes 5 to 12 hours)')
   proxy.setFaults([
     { methods: ['GET'], effect: answer(403, 'InvalidObjectState') },
     { methods: ['POST'], effect: answer(409, 'RestoreAlreadyInProgress') },
@@ -290,5 +294,12 @@ test('an archived file is brought back when that is asked for', async () => {
   const error = await errorFrom(() => storage.get(file))
   expect(error.code).toBe('HF_STORAGE_ARCHIVED')
   expect(error.message).toContain('has not come back from its archive in time')
+  expect(notices).toHaveLength(1)
+  const plain = open('bucket/archive')
+  proxy.setFaults([{ methods: ['GET'], effect: answer(403, 'InvalidObjectState') }])
+  const archivedError = await errorFrom(() => plain.get(file))
+  expect(archivedError).toMatchObject({ code: 'HF_STORAGE_ARCHIVED', retry: 'after-fix' })
+  expect(archivedError.hint).toContain('-o s3.enable-restore=true')
+  await plain.close()
   await storage.close()
 })

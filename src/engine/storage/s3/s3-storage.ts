@@ -35,6 +35,8 @@ export interface S3StorageSettings {
   readonly options: S3Options
   readonly lock?: LockSettings | undefined
   readonly clock: Clock
+  /** Told when files are waited for that an archive brings back. */
+  readonly onNotice?: (text: string) => void
   /** Larger files go up in parts; 64 MiB by default. */
   readonly wholeBytes?: number
   /** Of at least 5 MiB; 16 MiB by default. */
@@ -60,14 +62,14 @@ export class S3Storage implements Storage {
   readonly #settings: UploadSettings
   #refusesConditions = false
 
-  constructor({ client, prefix, options, lock, clock, wholeBytes, partBytes }: S3StorageSettings) {
+  constructor({ client, prefix, options, lock, clock, onNotice, wholeBytes, partBytes }: S3StorageSettings) {
     this.location = client.location
     this.properties = { connections: options.connections, atomicReplace: true, createOnly: client.isCreateOnly }
     this.#client = client
     this.#keys = new S3Keys(prefix)
     this.#objects = new S3Objects(client, this.#keys)
     this.#versions = new S3Versions(this.#objects, clock)
-    this.#classes = new S3Classes(this.#objects, options.restore?.tier ?? 'Standard')
+    this.#classes = new S3Classes(this.#objects, options.restore?.tier ?? 'Standard', onNotice ?? (() => undefined))
     this.#retention = new S3Retention(this.#objects, lock)
     this.features = {
       retention: this.#retention,
