@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
 import { type Azurite, startAzurite } from '../../../../test/support/servers/azurite.ts'
-import { type Clock, systemClock } from '../../../lib/clock.ts'
-import { type CheckSizes, storageChecks } from '../contract.ts'
-import { listFiles } from '../list-files.ts'
+import { testClockIsFound, testContract } from '../../../../test/support/storage-contract.ts'
+import { systemClock } from '../../../lib/clock.ts'
+import type { CheckSizes } from '../contract.ts'
 import { defaultNetwork } from '../network.ts'
 import type { Storage } from '../storage.ts'
 import { accountOf } from './azure-account.ts'
@@ -32,31 +32,8 @@ describe.skipIf(lacks('azurite'))('a container of azurite', () => {
     ['in one piece', 'whole', '', {}],
     ['in blocks, listed in pages', 'blocks', 'deep/down', { blockBytes: 1 << 20, pageSize: 40 }],
   ])('%s', (_, bucket, prefix, options) => {
-    let storage: Storage
-    beforeAll(async () => {
-      storage = open(bucket, prefix, options)
-      await storage.create()
-    })
-
-    test.each(storageChecks.map((check) => [check.name, check] as const))(
-      '%s',
-      { timeout: 10 * 60_000 },
-      async (_name, check) => {
-        await check.run(storage, few)
-        for (const kind of ['data', 'index', 'key', 'lock', 'snapshot'] as const)
-          expect(await listFiles(storage, kind)).toEqual([])
-      },
-    )
+    testContract(() => open(bucket, prefix, options), few)
   })
 
-  test('a clock that is wrong is found', async () => {
-    const state = async (clock: Clock): Promise<string | undefined> => {
-      const storage = open('clocks', '', { clock })
-      await storage.create()
-      const findings = await storage.features.examine!()
-      return findings.find(({ what }) => what === 'clock')?.state
-    }
-    expect(await state(systemClock)).toBe('good')
-    expect(await state({ ...systemClock, now: () => systemClock.now() + 1_200_000_000_000n })).toBe('bad')
-  })
+  testClockIsFound((clock) => open('clocks', '', { clock }))
 })
