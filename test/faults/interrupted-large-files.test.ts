@@ -62,3 +62,32 @@ test.skipIf(lacks('restic'))(
       expect(readFileSync(scratch.join('restored', data, `${i}`)).equals(noise(i + 1, FILE_BYTES))).toBe(true)
   },
 )
+
+test.skipIf(lacks('restic'))(
+  'a stream that is interrupted stores what was read, and the next one goes on from there',
+  { timeout: 120_000 },
+  async () => {
+    using scratch = scratchFolder()
+    const [data, path] = [scratch.join('data'), scratch.join('repository')]
+    const content = noise(9, 96 * MIB)
+    writeFileSync(data, content)
+    await (await newRepository(path)).close()
+    const backUp = (when?: () => boolean) => {
+      const args = ['-r', path, '--no-cache', 'backup', '--json', '--stdin-from-command', '--', 'cat', data]
+      const environment = { HOLDFAST_PASSWORD: PASSWORD }
+      return runProgram(args, { environment, when, signal: when ? 'SIGINT' : 'SIGKILL' })
+    }
+    expect(await backUp(() => countFiles(path, 'data') > 1)).toMatchObject({ status: 130 })
+    expect([countFiles(path, 'snapshots'), countFiles(path, 'locks')]).toEqual([0, 0])
+    const { index } = await reopen(path)
+    expect(index.packCount).toBe(countFiles(path, 'data'))
+    const { status, output } = await backUp()
+    expect(status, output).toBe(0)
+    const summary = JSON.parse(output.trim().split('\n').at(-1)!)
+    expect(summary.data_added).toBeLessThan(content.length - 20 * MIB)
+    expectResticContent(path)
+    const restored = restic(path, 'restore', 'latest', '--target', scratch.join('restored'))
+    expect(restored.status, restored.stderr).toBe(0)
+    expect(readFileSync(scratch.join('restored', 'stdin')).equals(content)).toBe(true)
+  },
+)
