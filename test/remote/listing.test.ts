@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { listFiles } from '../../src/engine/storage/list-files.ts'
@@ -68,7 +68,7 @@ const places: Readonly<Record<string, Place>> = {
       const [one] = readdirSync(data, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('xl.meta'))
       for (const file of names.slice(1)) {
         mkdirSync(join(data, file.slice(0, 2), file), { recursive: true })
-        cpSync(join(data, one!), join(data, file.slice(0, 2), file, 'xl.meta'))
+        linkSync(join(data, one!), join(data, file.slice(0, 2), file, 'xl.meta'))
       }
       return storage
     },
