@@ -5,7 +5,7 @@ import type { RepositoryLock } from '../engine/repository/held-lock.ts'
 import { acquireLock } from '../engine/repository/lock.ts'
 import { repositoryLockFiles } from '../engine/repository/lock-files.ts'
 import { Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
-import { WriteGate, withCache, withDryRun, withWriteGate } from '../engine/storage/index.ts'
+import { WriteGate, withCache, withDryRun, withListingsAhead, withWriteGate } from '../engine/storage/index.ts'
 import { displayLocation, openStorage } from '../engine/storage/locations.ts'
 import type { Storage } from '../engine/storage/storage.ts'
 import { HoldfastError, isHoldfastError } from '../lib/errors.ts'
@@ -168,7 +168,10 @@ async function openNamedRepository(
   const access = await resolveRepository(context, options.access)
   const remote = await openStorageAt(context, access)
   if (options.lock === 'append' && !options.dryRun) await requirePlace(context, access, remote)
-  const storage = options.dryRun ? withDryRun(remote) : withWriteGate(remote, gate)
+  const isFar = remote.properties.directory === undefined
+  // Of what began early it is looked at in the end whether what was listed is still there.
+  const listed = isFar && options.early ? withListingsAhead(remote, ['snapshot', 'index']) : remote
+  const storage = options.dryRun ? withDryRun(listed) : withWriteGate(listed, gate)
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
   const settings = { ...repositoryOptions(context), cacheDirectory }
   const repository = await openByAccess(context, access, storage, settings).catch(async (error: unknown) => {

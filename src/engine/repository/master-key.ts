@@ -25,13 +25,23 @@ export async function readConfig(storage: Storage): Promise<Uint8Array> {
   }
 }
 
-/**
- * The master key, by the first key file that the password opens.
- * @throws HoldfastError HF_KEY_WRONG_PASSWORD, HF_KEY_INVALID
- */
-export async function openMasterKey(storage: Storage, credentials: Credentials): Promise<{ key: MasterKey; id: Id }> {
+/** Names of all key files. */
+export async function listKeys(storage: Storage): Promise<Id[]> {
   const names: Id[] = []
   for await (const file of storage.list('key')) names.push(file.name)
+  return names
+}
+
+/**
+ * The master key, by the first key file that the password opens; `listed` are the key files, if they are known.
+ * @throws HoldfastError HF_KEY_WRONG_PASSWORD, HF_KEY_INVALID
+ */
+export async function openMasterKey(
+  storage: Storage,
+  credentials: Credentials,
+  listed?: readonly Id[],
+): Promise<{ key: MasterKey; id: Id }> {
+  const names = [...(listed ?? (await listKeys(storage)))]
   const hint = credentials.keyHint
   if (hint !== undefined) names.sort((a, b) => Number(b.startsWith(hint)) - Number(a.startsWith(hint)))
   let invalid: unknown

@@ -18,7 +18,7 @@ import { loadIndexFiles } from './index/load-index.ts'
 import { MasterIndex } from './index/master-index.ts'
 import type { KeyEnvelope } from './key-envelope.ts'
 import { createKeyFile, type NewKeyOptions, newMasterKey } from './keys.ts'
-import { openMasterKey, readConfig } from './master-key.ts'
+import { listKeys, openMasterKey, readConfig } from './master-key.ts'
 import type { ExtraVerify } from './pack/pack-writer.ts'
 import { decodePayload, encodePayload } from './unpacked.ts'
 
@@ -342,8 +342,11 @@ export async function openRepository(
   credentials: Credentials,
   options: RepositoryOptions = {},
 ): Promise<Repository> {
+  // At the same time; but when there is no repository, that is what there is to tell.
+  const keys = listKeys(storage)
+  keys.catch(() => undefined)
   const stored = await readConfig(storage)
-  const { key, id } = await openMasterKey(storage, credentials)
+  const { key, id } = await openMasterKey(storage, credentials, await keys)
   const cipher = createCipher(key)
   return new Repository(storage, decodeConfig(openWith(cipher, stored, 'the config file')), key, id, options)
 }

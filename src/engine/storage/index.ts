@@ -23,6 +23,7 @@ export { type CircuitBreakerOptions, withCircuitBreaker } from './layers/with-ci
 export { withConnectionLimit } from './layers/with-connection-limit.ts'
 export { type DryRunOptions, withDryRun } from './layers/with-dry-run.ts'
 export { type Effect, type Fault, type FaultyStorage, type Operation, withFaults } from './layers/with-faults.ts'
+export { withListingsAhead } from './layers/with-listings-ahead.ts'
 export { type RetryEvent, type RetryOptions, withRetry } from './layers/with-retry.ts'
 export { withWriteGate } from './layers/with-write-gate.ts'
 export { listFiles } from './list-files.ts'

@@ -1,10 +1,12 @@
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import type { Id } from '../../../lib/id.ts'
 import { forEachParallel } from '../../../lib/parallel.ts'
+import { SharedArena } from '../../../lib/shared-arena.ts'
 import { WorkerPool, workerModule } from '../../../lib/worker-pool.ts'
 import { sha256Calibration } from '../../kernels/sha256.ts'
 import { interruption, throwIfInterrupted } from '../../storage/interruption.ts'
 import type { PackDirectory } from '../../storage/local/pack-files.ts'
+import { readInto } from '../../storage/read-into.ts'
 import { blobTypes } from '../blob.ts'
 import { rowsOf } from '../pack/blob-rows.ts'
 import type { PackEntry } from '../pack/header.ts'
@@ -15,6 +17,9 @@ import type { CopyNotice, CopyResult, CopyTask, CopyThreadData } from './message
 
 /** What a thread gets at a time. Where reading costs nothing but the bytes, unneeded ones are not worth much. */
 const localLimits: RangeLimits = { gapBytes: 64 * 1024, requestBytes: 8 * 1024 * 1024 }
+
+/** What is on its way from a far source or waits for a thread. */
+const FETCH_MEMORY_BYTES = 64 * 1024 * 1024
 
 /** Tasks under way for each thread, so that none waits for the next. */
 const TASKS_PER_THREAD = 2
@@ -48,6 +53,8 @@ export class CopyPool {
   readonly #writer: BlobWriter
   readonly #pool: WorkerPool<CopyTask, CopyResult, CopyNotice>
   readonly #signal: AbortSignal | undefined
+  /** Memory for what comes from a far source. */
+  readonly #fetched = new SharedArena(FETCH_MEMORY_BYTES)
   readonly #stop: () => void
   readonly #onFailure: (() => void) | undefined
   #failure: unknown
@@ -130,24 +137,38 @@ export class CopyPool {
     }
   }
 
-  async #copyRange({ part: { pack, isKept }, offset, length, blobs }: SourceRange): Promise<void> {
+  async #copyRange(range: SourceRange): Promise<void> {
     throwIfInterrupted(this.#signal)
-    let bytes: Uint8Array | undefined
-    let damaged: readonly number[] | undefined
-    if (!this.#source.storage.properties.directory && !isKept) {
+    const { part, blobs } = range
+    const isAtHand = this.#source.storage.properties.directory !== undefined || part.isKept
+    const damaged = isAtHand ? await this.#copyOnThread(range, undefined) : await this.#fetchAndCopy(range)
+    for (const row of damaged) await this.#copyOther(blobs[row]!)
+  }
+
+  /** Returns the numbers of blobs that are damaged. */
+  async #copyOnThread(range: SourceRange, bytes: Uint8Array | undefined): Promise<readonly number[]> {
+    const { part, offset, length, blobs } = range
+    const task = { kind: 'range', pack: part.pack, offset, length, rows: rowsOf(blobs), bytes } as const
+    const result = await this.#pool.run(task)
+    return result.kind === 'range' ? result.damaged : []
+  }
+
+  async #fetchAndCopy(range: SourceRange): Promise<readonly number[]> {
+    const { part, offset, length, blobs } = range
+    const memory = await this.#fetched.allocate(length)
+    try {
+      throwIfInterrupted(this.#signal)
+      const file = { kind: 'data', name: part.pack } as const
       try {
-        const file = { kind: 'data', name: pack } as const
-        bytes = await this.#source.storage.get(file, { offset, length }, { signal: this.#signal })
+        await readInto(this.#source.storage, file, offset, memory, { signal: this.#signal })
       } catch (error) {
         if (!isHoldfastError(error) || this.#signal?.aborted) throw error
-        damaged = [...blobs.keys()]
+        return [...blobs.keys()]
       }
+      return await this.#copyOnThread(range, memory)
+    } finally {
+      this.#fetched.release(memory)
     }
-    if (!damaged) {
-      const result = await this.#pool.run({ kind: 'range', pack, offset, length, rows: rowsOf(blobs), bytes })
-      damaged = result.kind === 'range' ? result.damaged : []
-    }
-    for (const row of damaged) await this.#copyOther(blobs[row]!)
   }
 
   /** The chosen copy of a blob is damaged: another pack may hold an intact one. */

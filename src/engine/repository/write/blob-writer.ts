@@ -142,7 +142,12 @@ export class BlobWriter {
    */
   async flush(): Promise<void> {
     await this.#inTurn(async () => {
-      for (const type of blobTypes) if (!this.#packs[type].isEmpty) await this.storePack(this.#packs[type].finish())
+      const stored = await Promise.allSettled(
+        blobTypes
+          .filter((type) => !this.#packs[type].isEmpty)
+          .map((type) => this.storePack(this.#packs[type].finish())),
+      )
+      for (const result of stored) if (result.status === 'rejected') throw result.reason
       await this.index.flush(this.#signal)
     })
   }
