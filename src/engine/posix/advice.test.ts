@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { scratchFolder } from '../../../test/support/test-repository.ts'
-import { beginWriteBack, willRead } from './advice.ts'
+import { willRead } from './advice.ts'
 
 test('advice is taken or passed over, whatever it is about, and changes nothing', () => {
   using scratch = scratchFolder()
@@ -10,12 +10,8 @@ test('advice is taken or passed over, whatever it is about, and changes nothing'
   const fd = openSync(path, 'r')
   willRead(fd, 0, 4)
   willRead(fd, 2 ** 40, 2 ** 30)
-  beginWriteBack(fd)
-  beginWriteBack(fd, 2, 2 ** 40)
   closeSync(fd)
   willRead(fd, 0, 4)
-  beginWriteBack(fd, 0, 4)
   willRead(-1, 0, 0)
-  beginWriteBack(-1)
   expect(readFileSync(path, 'utf8')).toBe('content')
 })

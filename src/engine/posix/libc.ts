@@ -30,7 +30,6 @@ const signatures = {
   fremovexattr: ['int', 'int', 'uintptr_t'],
   lseek: ['int64_t', 'int', 'int64_t', 'int'],
   fallocate: ['int', 'int', 'int', 'int64_t', 'int64_t'],
-  sync_file_range: ['int', 'int', 'int64_t', 'int64_t', 'uint'],
   posix_fadvise: ['int', 'int', 'int64_t', 'int64_t', 'int'],
   getpwuid_r: ['int', 'uint', 'uintptr_t', 'uintptr_t', 'size_t', 'uintptr_t'],
   getgrgid_r: ['int', 'uint', 'uintptr_t', 'uintptr_t', 'size_t', 'uintptr_t'],

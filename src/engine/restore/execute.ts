@@ -23,8 +23,6 @@ import type { FetchedStretch, RestoreResult, WrittenEntries } from './threads/me
 export interface ExecuteOptions {
   readonly observer: RestoreObserver
   readonly signal?: AbortSignal | undefined
-  /** Whoever asks is going to sync the target: what is written goes to the disk meanwhile. */
-  readonly willSync?: boolean
 }
 
 /** What a restore has come to. */
@@ -77,7 +75,6 @@ class Execution implements Disposable {
   readonly #threads: RestoreThreads
   readonly #observer: RestoreObserver
   readonly #signal: AbortSignal | undefined
-  readonly #willSync: boolean
   readonly #writer: EntryWriter
   readonly #shared: SharedFiles
   readonly #failed = new Set<number>()
@@ -91,7 +88,6 @@ class Execution implements Disposable {
     this.#threads = threads
     this.#observer = options.observer
     this.#signal = options.signal
-    this.#willSync = options.willSync ?? false
     this.#writer = new EntryWriter(plan.entries, openDirectoryAt(Buffer.from(plan.target)), plan.rules)
     this.#shared = new SharedFiles(this.#writer, plan.writing.tasksOfShared)
     this.#progress = { files: 0, bytes: plan.totals.presentBytes, deletedFiles: 0, errors: 0, totals: plan.totals }
@@ -108,7 +104,6 @@ class Execution implements Disposable {
       rows,
       placements: writing.placements,
       rules,
-      willSync: this.#willSync,
     })
     // A failure is noticed when it is awaited.
     ready.catch(() => undefined)

@@ -17,8 +17,6 @@ export interface ThreadWork {
   readonly rows: DataBlobs
   readonly placements?: Placements
   readonly rules: WriteRules
-  /** See `ExecuteOptions`; otherwise not. */
-  readonly willSync?: boolean
 }
 
 /** Makes all threads ready for the tasks of a plan. */
@@ -40,7 +38,6 @@ export async function beginOnThreads(threads: RestoreThreads, repository: Reposi
       targetDevice: device,
       targetInode: inode,
       rules: work.rules,
-      willSync: work.willSync ?? false,
     },
   })
 }

@@ -24,8 +24,6 @@ export interface ThreadPlan {
   readonly targetDevice: number | bigint
   readonly targetInode: number | bigint
   readonly rules: WriteRules
-  /** See `ExecuteOptions`. */
-  readonly willSync: boolean
 }
 
 /** Stored bytes of a pack. */

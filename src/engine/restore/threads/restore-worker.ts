@@ -3,7 +3,6 @@ import { HoldfastError } from '../../../lib/errors.ts'
 import { plainError } from '../../../lib/worker-pool.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { useSha256 } from '../../kernels/sha256.ts'
-import { beginWriteBack } from '../../posix/advice.ts'
 import { openDirectoryAt } from '../../posix/at.ts'
 import { fstat } from '../../posix/attributes.ts'
 import { readPackInto } from '../../storage/local/pack-files.ts'
@@ -90,8 +89,8 @@ export class RestoreWorker {
   }
 
   #writeContent(task: ContentTask): RestoreResult {
-    const { placements, willSync } = this.#plan!
-    const writing = new ContentWriting(this.#writer!, placements, task, willSync)
+    const { placements } = this.#plan!
+    const writing = new ContentWriting(this.#writer!, placements, task)
     try {
       const { fetched, from, to } = task
       const windows = fetched ? [{ ...fetched, from, to }] : readWindows(placements, this.#rows!, from, to)
@@ -138,16 +137,11 @@ class ContentWriting {
   readonly #begun: number[] = []
   /** Shared files that could not be opened: known to whoever tried. */
   readonly #unopened = new Set<number>()
-  /** Where in each shared file something was written. */
-  readonly #ranges: Map<OpenFile, { from: number; to: number }> | undefined
-  readonly #willSync: boolean
   #writtenBytes = 0
 
-  constructor(writer: EntryWriter, placements: Placements, task: ContentTask, willSync: boolean) {
+  constructor(writer: EntryWriter, placements: Placements, task: ContentTask) {
     this.#writer = writer
     this.#placements = placements
-    this.#willSync = willSync
-    this.#ranges = willSync ? new Map() : undefined
     for (let i = 0; i < task.shared.length; i += 2) {
       const entry = task.shared[i]!
       const fd = task.shared[i + 1]!
@@ -191,7 +185,6 @@ class ContentWriting {
   }
 
   result(): RestoreResult {
-    for (const [{ fd }, { from, to }] of this.#ranges ?? []) beginWriteBack(fd, from, to - from)
     return {
       kind: 'content',
       finished: Uint32Array.from(this.#finished),
@@ -204,10 +197,8 @@ class ContentWriting {
 
   #writePlace(entry: number, bytes: Uint8Array, offset: number): void {
     const shared = this.#shared.get(entry)
-    if (shared !== undefined) {
-      this.#writer.write(shared, bytes, offset)
-      this.#note(shared, offset, offset + bytes.length)
-    } else if (this.#left.has(entry)) {
+    if (shared !== undefined) this.#writer.write(shared, bytes, offset)
+    else if (this.#left.has(entry)) {
       let file = this.#long.get(entry)
       if (file === undefined) {
         file = this.#writer.createFile(entry, true)
@@ -225,20 +216,6 @@ class ContentWriting {
       closeSync(file.fd)
       throw error
     }
-    this.#finishFile(file)
-  }
-
-  #note(file: OpenFile, from: number, to: number): void {
-    const range = this.#ranges?.get(file)
-    if (range === undefined) this.#ranges?.set(file, { from, to })
-    else {
-      range.from = Math.min(range.from, from)
-      range.to = Math.max(range.to, to)
-    }
-  }
-
-  #finishFile(file: CreatedFile): void {
-    if (this.#willSync) beginWriteBack(file.fd)
     this.#writer.finishFile(file)
     this.#finished.push(file.entry)
   }
@@ -256,7 +233,8 @@ class ContentWriting {
       closeSync(file.fd)
       return
     }
-    this.#finishFile(file)
+    this.#writer.finishFile(file)
+    this.#finished.push(entry)
   }
 
   #fail(entry: number, error: unknown): void {
