@@ -33,6 +33,8 @@ export interface ConfiguredSource {
   readonly hooks: Hooks
   /** What must be there, or the run fails. */
   readonly require: readonly string[]
+  /** Its snapshots may lie only in repositories that are in this region by their own `place`. */
+  readonly location?: string | undefined
   readonly verify: VerifyLevel
   /** What the schema of the type made of the source's own keys. */
   readonly settings: unknown

@@ -4,7 +4,7 @@ import { accessKeys, DEFAULT_MAX_KEY_AGE_DAYS, type KeyShape } from './key-shape
 import { configuredName } from './names.ts'
 import { type PriceShape, priceTable } from './price-shape.ts'
 import { type SecretReference, secretReference } from './secret.ts'
-import { type PlaceShape, placeKeys, type StoreShape, storeKeys } from './store-shape.ts'
+import { location, type PlaceShape, placeKeys, type StoreShape, storeKeys } from './store-shape.ts'
 
 /** How far a restore point is to be proved after each run. */
 export const verifyLevels = ['none', 'checksum', 'structure', 'restore', 'data'] as const
@@ -49,6 +49,7 @@ export interface SourceShape {
   readonly repositories?: readonly string[] | undefined
   readonly hooks: Hooks
   readonly require: readonly string[]
+  readonly location?: string | undefined
   readonly verify?: VerifyLevel | undefined
 }
 
@@ -94,6 +95,9 @@ const commonKeys = {
     .prefault({})
     .describe('Programs run before and after, as lists of arguments.'),
   require: z.array(z.string().min(1)).default([]).describe('What must be there, or the run fails.'),
+  location: location
+    .optional()
+    .describe('Where its snapshots may lie: only in repositories that say so of themselves.'),
   verify: verify.optional().describe('How far each snapshot is proved; else as under defaults.'),
 }
 
@@ -104,6 +108,7 @@ const source: z.ZodType<SourceShape> = z.looseObject(commonKeys).transform((all)
   repositories: all.repositories,
   hooks: all.hooks,
   require: all.require,
+  location: all.location,
   verify: all.verify,
 }))
 

@@ -107,11 +107,14 @@ export const storeKeys: { readonly [Key in keyof StoreShape]-?: z.ZodType<StoreS
     .describe('Bytes for each second, by the time of day of this machine.'),
 }
 
+/** A region of stores, or several by what their names begin with. */
+export const location: z.ZodString = z
+  .string()
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be a region or the beginning of one, like eu or eu-central-1')
+
 /** Keys of a repository for who wants to know whether all copies would burn together, or lie where they may not. */
 export const placeKeys: { readonly [Key in keyof PlaceShape]-?: z.ZodType<PlaceShape[Key]> } = {
-  location: z
-    .string()
-    .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be a region or the beginning of one, like eu or eu-central-1')
+  location: location
     .optional()
     .describe('Where the data lies, as eu or eu-central-1: refused when the store says otherwise.'),
   offsite: z.boolean().optional().describe('It is not in the same building as what is backed up.'),

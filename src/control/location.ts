@@ -28,6 +28,28 @@ export function isWithin(region: string, location: string): boolean {
   return region.startsWith(`${location}-`) || (location === 'eu' && region.startsWith('europe-'))
 }
 
+/** Something with a name, and where it may lie or lies by what its owner said. */
+export interface Located {
+  readonly name: string
+  readonly location: string | undefined
+}
+
+/** Why snapshots of a source may not lie in a repository, by what the owner said of both (S3-55); undefined when they may. */
+export function locationConflict(source: Located, repository: Located): HoldfastError | undefined {
+  if (source.location === undefined) return undefined
+  const { location } = repository
+  if (location !== undefined && isWithin(location, source.location)) return undefined
+  const where = location === undefined ? 'does not say where it lies' : `lies in ${location}`
+  return new HoldfastError(
+    'HF_LOCATION_FORBIDDEN',
+    `snapshots of ${source.name} may lie only in ${source.location}, and ${repository.name} ${where}`,
+    {
+      hint: `take it from the repositories of ${source.name}, or say "location" of it in holdfast.yaml where it is missing`,
+      context: { location: source.location, repository: repository.name },
+    },
+  )
+}
+
 /**
  * Nothing goes to a store that lies elsewhere than it may (S3-55).
  * @returns why it could not be looked at, where that is so

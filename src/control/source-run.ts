@@ -20,7 +20,7 @@ export interface RunSource {
   readonly hooks: Hooks
   /** What must be there, or the run of the source fails; each sort of source has its own words for it. */
   readonly require: readonly string[]
-  /** Where its snapshots go: all that could be opened, at least one. */
+  /** Where its snapshots go: all that could be opened. With none its run fails. */
   readonly repositories: readonly RunRepository[]
   /** Where they should go as well, by name, and why they cannot. */
   readonly unopened: ReadonlyMap<string, unknown>
@@ -92,6 +92,8 @@ export class SourceRun {
     let written: Written = { backup: undefined, copies: [] }
     let error: unknown
     try {
+      // Nothing is stopped for a backup that cannot be made.
+      if (this.#one.repositories.length === 0) throw [...this.#one.unopened.values()][0]
       for (const command of hooks.pre) await this.#hook('pre hook', command, undefined)
       written = await this.#phase('backup', () => this.#write())
       error = written.error

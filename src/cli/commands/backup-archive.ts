@@ -13,6 +13,7 @@ import { orphanedVerifications } from '../../recovery/verification.ts'
 import type { ConfiguredAccess } from '../access.ts'
 import type { Command } from '../command.ts'
 import { type Configured, chooseSources, loadConfigured } from '../configured/load.ts'
+import { conflictOf } from '../configured/locations.ts'
 import { withRepositories } from '../configured/open-repositories.ts'
 import { requireRepository } from '../configured/repositories.ts'
 import { verifyIn, verifyItem } from '../configured/verify.ts'
@@ -86,6 +87,11 @@ async function copied(
   const { configuration } = configured
   if (from !== undefined) requireRepository(configuration, from)
   const sources = chooseSources(configuration, names)
+  const place = configuration.repositories.has(to!) ? to! : displayLocation(to!)
+  for (const source of sources) {
+    const conflict = conflictOf(configuration, source, place)
+    if (conflict !== undefined) throw conflict
+  }
   const givers = new Set(sources.flatMap((source) => source.repositories))
   const needed = [...givers].filter((name) => name !== to && (from === undefined || name === from))
   const before = timeBefore(localTimestamp(clock.now()), olderThan!)

@@ -10,6 +10,7 @@ import { randomBytes } from '../../lib/random.ts'
 import type { VerifyResult } from '../../recovery/verify-run.ts'
 import type { Command } from '../command.ts'
 import { type Configured, chooseSources, loadConfigured } from '../configured/load.ts'
+import { conflictsOf } from '../configured/locations.ts'
 import { type OpenedRepositories, withRepositories } from '../configured/open-repositories.ts'
 import { byRepository, inEachRepository } from '../configured/repositories.ts'
 import { spoolFolder } from '../configured/spool.ts'
@@ -68,7 +69,7 @@ const snapshotIn = ({ copies }: SourceResult, name: string) =>
 
 async function backUpInto(
   context: CommandContext,
-  { openSource }: Configured,
+  { configuration, openSource }: Configured,
   { opened, unopened }: OpenedRepositories<RunRepository>,
   sources: readonly ConfiguredSource[],
   { type, parallel, run, spoolBytes }: BackupRunOptions & { readonly run: string },
@@ -77,13 +78,17 @@ async function backUpInto(
   const report = new RunReport(context)
   try {
     return await runBackups(
-      sources.map((source) => ({
-        source: openSource(source),
-        hooks: source.hooks,
-        require: source.require,
-        repositories: source.repositories.flatMap((name) => opened.get(name) ?? []),
-        unopened: new Map([...unopened].filter(([name]) => source.repositories.includes(name))),
-      })),
+      sources.map((source) => {
+        const closed = new Map<string, unknown>([...unopened, ...conflictsOf(configuration, source)])
+        const isClosed = (name: string): boolean => closed.has(name)
+        return {
+          source: openSource(source),
+          hooks: source.hooks,
+          require: source.require,
+          repositories: source.repositories.flatMap((name) => (isClosed(name) ? [] : (opened.get(name) ?? []))),
+          unopened: new Map(source.repositories.filter(isClosed).map((name) => [name, closed.get(name)])),
+        }
+      }),
       {
         run,
         type,

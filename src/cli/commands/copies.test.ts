@@ -103,6 +103,50 @@ describe('several repositories', () => {
     expectWhole(stage, 'third')
   })
 
+  test('S3-55: take nothing of a source that may not lie there, by no way', async () => {
+    let kept: Readonly<Record<string, object>> = {}
+    using stage = await copiesStage(['second'], (one) => {
+      kept = {
+        kept: { type: 'files', paths: [folder(one as never, 'kept')], location: 'eu', hooks: { pre: [['false']] } },
+      }
+      return { ...uploads(one), ...kept }
+    })
+    const forbidden = 'snapshots of kept may lie only in eu, and second does not say where it lies'
+    // With no place left nothing is begun: its hook would fail otherwise.
+    const nowhere = await stage.on(['backup:run', '--all', '--verify', 'none'])
+    expect(nowhere.exitCode).toBe(1)
+    expect(nowhere.stderr).toContain('snapshots of kept may lie only in eu, and main does not say where it lies')
+    expect(nowhere.stderr).toContain('1 of 2 sources failed: kept')
+    expect(nowhere.stderr).not.toContain('pre hook')
+
+    stage.change('main', { location: 'eu-central-1' })
+    const value = JSON.parse(readFileSync(stage.config, 'utf8'))
+    value.sources.kept.hooks = undefined
+    writeFileSync(stage.config, JSON.stringify(value))
+    const run = await stage.on(['backup:run', '--all', '--verify', 'none'])
+    expect(run.exitCode).toBe(1)
+    expect(run.stdout).toContain(forbidden)
+    expect(run.stderr).toContain('not every repository has all it should have: kept in second')
+    const copied = await stage.on(['copy'])
+    expect(copied.exitCode).toBe(1)
+    expect(copied.stderr).toContain(`kept: not brought to second: ${forbidden}`)
+    const archived = await stage.on(['backup:archive', '--older-than', '0d', '--to', 'second'])
+    expect(archived).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(forbidden) })
+    const sourcesIn = async (name: string): Promise<string[]> =>
+      JSON.parse((await stage.on(['-r', name, 'snapshots', '--json'])).stdout).flatMap(({ tags }: { tags: string[] }) =>
+        tags.filter((tag) => tag.startsWith('source=')),
+      )
+    expect(await sourcesIn('main')).toContain('source=kept')
+    expect(await sourcesIn('second')).not.toContain('source=kept')
+    expect((await stage.on(['copy:list'])).stdout).toContain(forbidden)
+
+    stage.change('second', { location: 'us-east-1' })
+    expect((await stage.on(['copy'])).stderr).toContain('may lie only in eu, and second lies in us-east-1')
+    stage.change('second', { location: 'eu' })
+    expect((await stage.on(['copy'])).exitCode).toBe(0)
+    expect(await sourcesIn('second')).toContain('source=kept')
+  })
+
   test('refuse what they cannot mean', async () => {
     using stage = await copiesStage(['second'], uploads)
     expect(await stage.on(['copy', 'uplods'])).toMatchObject({

@@ -3,6 +3,7 @@ import { HoldfastError } from '../../lib/errors.ts'
 import type { Command } from '../command.ts'
 import { closedPlace, lookAtPlace } from '../configured/copy-places.ts'
 import { chooseSources, loadConfigured } from '../configured/load.ts'
+import { conflictsOf } from '../configured/locations.ts'
 import { withRepositories } from '../configured/open-repositories.ts'
 import { copyListDescription } from '../descriptions/copy-list.ts'
 import type { ConfigurationOptions } from '../options/configuration.ts'
@@ -27,7 +28,14 @@ export const copyListCommand: Command<ConfigurationOptions> = {
       async ({ opened, unopened }) => {
         const placeOf = (name: string): CopyPlace =>
           opened.get(name) ?? closedPlace(repositories.get(name)!, unopened.get(name)!)
-        const all = sources.map((source) => copiesOf(source.name, source.repositories.map(placeOf)))
+        const all = sources.map((source) => {
+          const conflicts = conflictsOf(configured.configuration, source)
+          const places = source.repositories.map((name) => {
+            const place = placeOf(name)
+            return { ...place, problem: place.problem ?? conflicts.get(name)?.message }
+          })
+          return copiesOf(source.name, places)
+        })
         if (output.json) output.message(all.map((one) => copyListJson(one)))
         else output.result(copyListText(all, clock.now()))
         return [...unopened.keys()]

@@ -7,6 +7,7 @@ import { formatSize } from '../../lib/sizes.ts'
 import type { CommandContext } from '../context.ts'
 import { progressOf } from '../repository-session.ts'
 import { type Configured, chooseSources } from './load.ts'
+import { conflictOf } from './locations.ts'
 import { type OpenedRepositories, withRepositories } from './open-repositories.ts'
 
 export interface CatchUpRequest {
@@ -28,7 +29,8 @@ export async function catchUpConfigured(
   { names, repository, all, dryRun }: CatchUpRequest,
 ): Promise<void> {
   const { output } = context
-  const sources = chooseSources(configured.configuration, names).filter(({ repositories }) => repositories.length > 1)
+  const { configuration } = configured
+  const sources = chooseSources(configuration, names).filter(({ repositories }) => repositories.length > 1)
   const needed = [...new Set(sources.flatMap(({ repositories }) => repositories))]
   if (needed.length === 0) {
     if (output.json) output.message(summary([], []))
@@ -56,6 +58,8 @@ export async function catchUpConfigured(
       const done: CatchUpStep[] = []
       for (const step of steps)
         try {
+          const conflict = conflictOf(configuration, configuration.sources.get(step.source)!, step.to.name)
+          if (conflict !== undefined) throw conflict
           for (const one of [step.from, step.to]) {
             if (!loaded.has(one)) await one.repository.loadIndex(one.signal)
             loaded.add(one)
