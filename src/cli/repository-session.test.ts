@@ -6,7 +6,7 @@ import { noise } from '../../test/support/storage-victims.ts'
 import { reopen } from '../../test/support/test-repository.ts'
 import { currentHolder, encodeLock } from '../engine/repository/lock-file.ts'
 import type { Repository } from '../engine/repository/repository.ts'
-import { systemClock } from '../lib/clock.ts'
+import { type Clock, systemClock } from '../lib/clock.ts'
 import { utcTimestamp } from '../lib/go-time.ts'
 
 const filesOf = (stage: OurStage, folder: string): readonly string[] =>
@@ -14,11 +14,33 @@ const filesOf = (stage: OurStage, folder: string): readonly string[] =>
     entry.isFile() ? [entry.name] : [],
   )
 
-/** Does `work` as soon as the command has written its lock. */
-async function whenLocked(stage: OurStage, work: () => Promise<void> | void): Promise<void> {
+/** How long a command waits before it looks for locks of the same moment. */
+const RACE_WAIT_MS = 200
+
+/** Runs a command, and does `work` between its lock and its second look, however long that takes. */
+async function meanwhile(
+  stage: OurStage,
+  args: readonly string[],
+  work: () => Promise<void> | void,
+): ReturnType<OurStage['run']> {
+  const done = Promise.withResolvers<void>()
+  const clock: Clock = {
+    ...systemClock,
+    sleep: async (milliseconds, signal) =>
+      await (milliseconds === RACE_WAIT_MS ? done.promise : systemClock.sleep(milliseconds, signal)),
+  }
+  const running = stage.run(args, { clock })
   while (filesOf(stage, 'locks').length === 0) await setTimeout(2)
-  await work()
+  try {
+    await work()
+  } finally {
+    done.resolve()
+  }
+  return await running
 }
+
+/** Long enough for a command to read a small index. */
+const READING_MS = 1000
 
 /** Takes an exclusive lock as somebody on another machine would who looked a moment before. */
 async function lockExclusively(repository: Repository): Promise<void> {
@@ -38,9 +60,7 @@ test('a backup that meets an exclusive lock of the same moment writes nothing an
   using stage = await ourStage()
   const data = dataIn(stage)
   const repository = await reopen(stage.path('repository'))
-  const running = stage.run(['backup', data], { clock: systemClock })
-  await whenLocked(stage, () => lockExclusively(repository))
-  const { exitCode, stderr } = await running
+  const { exitCode, stderr } = await meanwhile(stage, ['backup', data], () => lockExclusively(repository))
   expect(stderr).toContain('locked exclusively')
   expect(exitCode).toBe(11)
   for (const folder of ['data', 'index', 'snapshots']) expect(filesOf(stage, folder), folder).toEqual([])
@@ -55,12 +75,10 @@ test('a backup whose index was rewritten while it began says so and writes nothi
   // New data as well, which threads want to store meanwhile.
   for (let i = 0; i < 20; i++) writeFileSync(`${data}/new ${i}`, noise(100 + i, 1_500_000))
   const packs = filesOf(stage, 'data').toSorted()
-  const running = stage.run(['backup', data, '--force'], { clock: systemClock })
-  await whenLocked(stage, async () => {
-    await setTimeout(100)
+  const { exitCode, stderr } = await meanwhile(stage, ['backup', data, '--force'], async () => {
+    await setTimeout(READING_MS)
     for (const name of filesOf(stage, 'index')) rmSync(stage.path('repository', 'index', name))
   })
-  const { exitCode, stderr } = await running
   expect(stderr).toContain('somebody tidied the repository')
   expect(exitCode).toBe(11)
   expect(filesOf(stage, 'snapshots')).toEqual(before)
@@ -75,9 +93,8 @@ test.each([
   using stage = await ourStage()
   await stage.backUp('file', 'content')
   const repository = await reopen(stage.path('repository'))
-  const running = stage.run([tried.command, ...tried.rest(stage)], { clock: systemClock })
-  await whenLocked(stage, () => lockExclusively(repository))
-  const { exitCode, stdout, stderr } = await running
+  const args = [tried.command, ...tried.rest(stage)]
+  const { exitCode, stdout, stderr } = await meanwhile(stage, args, () => lockExclusively(repository))
   expect(exitCode).toBe(11)
   expect(stderr).toContain('locked exclusively')
   expect(stdout).not.toContain(tried.success)
@@ -87,16 +104,14 @@ test.each([
 test('a check during which the index was rewritten calls that by its name', async () => {
   using stage = await ourStage()
   await stage.backUp('file', 'content')
-  const running = stage.run(['check'], { clock: systemClock })
-  await whenLocked(stage, async () => {
-    await setTimeout(100)
+  const { exitCode, stdout, stderr } = await meanwhile(stage, ['check'], async () => {
+    await setTimeout(READING_MS)
     // As a prune leaves it that began a moment before: the index says the same in another file.
     const [name] = filesOf(stage, 'index')
     const repository = await reopen(stage.path('repository'))
     await repository.saveUnpacked('index', await repository.loadUnpacked('index', name!))
     rmSync(stage.path('repository', 'index', name!))
   })
-  const { exitCode, stdout, stderr } = await running
   expect(stderr).toContain('somebody tidied the repository')
   expect(exitCode).toBe(11)
   expect(stdout).not.toContain('no errors')
