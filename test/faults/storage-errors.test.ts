@@ -184,6 +184,7 @@ describe('an error of the storage at any call', () => {
       await expectComplete(victim, counted, before)
       const step = Math.max(1, Math.floor((calls.length - FIRST_CALLS) / MORE_CALLS))
       let failures = 0
+      let readAgain = 0
       let tries = 0
       for (let at = victim.startsThreads ? 0 : openingCalls; at < calls.length; at += at < FIRST_CALLS ? 1 : step) {
         const suitable = kinds.filter((kind) => applies(kind, calls[at]!.operation))
@@ -212,7 +213,11 @@ describe('an error of the storage at any call', () => {
             for (const text of told) expect(text, where).toMatch(namesObject)
           }
           // A read may be made good from elsewhere; a write or a removal that failed must be told.
-          else expect(['get', 'list', 'stat'], where).toContain(calls[at]!.operation)
+          else {
+            expect(['get', 'list', 'stat'], where).toContain(calls[at]!.operation)
+            // What is read of packs in large pieces is read once more, blob by blob, when that fails.
+            if (calls[at]!.operation === 'get' && calls[at]!.kind === 'data') readAgain++
+          }
           expect(threads.size, where).toBe(0)
           await expectKept(victim, storage, before).catch((lost) => {
             throw new Error(`${where}: ${lost}`, { cause: lost })
@@ -226,7 +231,7 @@ describe('an error of the storage at any call', () => {
         }
       }
       expect(tries).toBeGreaterThan(3)
-      expect(failures).toBeGreaterThan(tries * 0.8)
+      expect(failures).toBeGreaterThan((tries - readAgain) * 0.8)
     },
   )
 
