@@ -21,6 +21,9 @@ const servers = [
   { name: 'Ceph', isMissing: lacks('ceph', 'restic'), start: startCeph },
 ] as const
 
+/** restic waits without end for a server that has stopped answering. */
+const RESTIC_LIMIT_MS = 120_000
+
 for (const { name, isMissing, start } of servers)
   describe.skipIf(isMissing)(`on ${name}`, () => {
     let server: S3Server
@@ -30,15 +33,16 @@ for (const { name, isMissing, start } of servers)
     afterAll(() => server?.stop())
 
     const runRestic = (bucket: string, ...args: readonly string[]): string => {
-      const { status, stdout, stderr } = spawnSync(
+      const { status, signal, stdout, stderr } = spawnSync(
         'restic',
         ['-r', `s3:${server.url}/${bucket}`, '--no-cache', ...args],
         {
           env: { ...process.env, ...server.environment, RESTIC_PASSWORD: PASSWORD },
           encoding: 'utf8',
+          timeout: RESTIC_LIMIT_MS,
         },
       )
-      if (status !== 0) throw new Error(`restic ${args.join(' ')} ended with ${status}: ${stderr}`)
+      if (status !== 0) throw new Error(`restic ${args.join(' ')} ended with ${signal ?? status}: ${stderr}`)
       return stdout
     }
     async function open(bucket: string): Promise<Repository> {

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync, rmSync } from 'node:fs'
+import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { killAll } from '../../../src/sources/sandbox/processes.ts'
 
@@ -19,14 +21,16 @@ export interface ServerProgram {
 }
 
 const START_TRIES = 400
-const KEPT_CHARACTERS = 4000
+const KEPT_BYTES = 4000
 
 /** A server that is a process in the foreground. It and all that it started end with the process of the test at the latest. */
 export class ServerProcess implements AsyncDisposable {
   readonly #server: ServerProgram
   #child: ChildProcess | undefined
   #gone: Promise<void> = Promise.resolve()
-  #said = ''
+  /** What it writes goes to a file: a pipe that nobody reads, while a test waits for a program, would stop the server. */
+  #output: number | undefined
+  #failure = ''
 
   constructor(server: ServerProgram) {
     this.#server = server
@@ -40,19 +44,16 @@ export class ServerProcess implements AsyncDisposable {
   /** Also after `kill`: with the same arguments, on what it had stored. */
   async start(): Promise<void> {
     const { program, args, folder, env, user, isReady } = this.#server
+    this.#closeOutput()
+    this.#output = openUnnamed()
+    this.#failure = ''
     const child = spawn(program, args, {
       cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', this.#output, this.#output],
       ...(env === undefined ? {} : { env }),
       ...user,
     })
     this.#child = child
-    this.#said = ''
-    const listen = (text: Buffer): void => {
-      this.#said = (this.#said + text).slice(-KEPT_CHARACTERS)
-    }
-    child.stdout.on('data', listen)
-    child.stderr.on('data', listen)
     let isRunning = true
     this.#gone = new Promise((resolve) => {
       const end = (): void => {
@@ -61,15 +62,15 @@ export class ServerProcess implements AsyncDisposable {
       }
       child.once('exit', end)
       child.once('error', (error) => {
-        this.#said += error.message
+        this.#failure = error.message
         end()
       })
     })
     for (let tries = 0; tries < START_TRIES && isRunning; tries += 1) {
-      if (await isReady(this.#said)) return
+      if (await isReady(this.#said())) return
       await sleep(10 + tries)
     }
-    throw new Error(`${program} did not start: ${this.#said}`)
+    throw new Error(`${program} did not start: ${this.#said()}${this.#failure}`)
   }
 
   /** At once, with all that it started. */
@@ -81,6 +82,7 @@ export class ServerProcess implements AsyncDisposable {
   async stop(): Promise<void> {
     process.off('exit', this.#killNow)
     await this.kill()
+    this.#closeOutput()
     rmSync(this.#server.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
 
@@ -88,10 +90,34 @@ export class ServerProcess implements AsyncDisposable {
     await this.stop()
   }
 
+  /** The end of what it wrote so far. */
+  #said(): string {
+    const end = fstatSync(this.#output!).size
+    const length = Math.min(end, KEPT_BYTES)
+    const tail = Buffer.alloc(length)
+    readSync(this.#output!, tail, 0, length, end - length)
+    return tail.toString()
+  }
+
+  #closeOutput(): void {
+    if (this.#output !== undefined) closeSync(this.#output)
+    this.#output = undefined
+  }
+
   readonly #killNow = (): void => {
     const child = this.#child
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
     killAll([...processesBelow(child.pid), child.pid])
+  }
+}
+
+/** A file for appending that is gone when it is closed. */
+function openUnnamed(): number {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-server-output-'))
+  try {
+    return openSync(join(folder, 'output'), 'a+')
+  } finally {
+    rmSync(folder, { recursive: true })
   }
 }
 
