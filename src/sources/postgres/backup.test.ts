@@ -275,7 +275,7 @@ test.skipIf(lacks('postgres15'))('a damaged page is told, and what there is is k
 const SNAKEOIL = { cert: '/etc/ssl/certs/ssl-cert-snakeoil.pem', key: '/etc/ssl/private/ssl-cert-snakeoil.key' }
 
 test.skipIf(lacks('postgres15', 'root') || !existsSync(SNAKEOIL.key))(
-  'goes over TLS and over a Unix socket',
+  'goes over TLS, with a certificate of the client where it has to, and over a Unix socket',
   async () => {
     using scratch = scratchFolder()
     chmodSync(scratch.path, 0o755)
@@ -283,17 +283,31 @@ test.skipIf(lacks('postgres15', 'root') || !existsSync(SNAKEOIL.key))(
     writeFileSync(cert, readFileSync(SNAKEOIL.cert))
     writeFileSync(key, readFileSync(SNAKEOIL.key), { mode: 0o600 })
     chownSync(key, unprivileged.uid!, unprivileged.gid!)
-    const settings = { ssl: 'on', ssl_cert_file: cert, ssl_key_file: key }
+    const settings = { ssl: 'on', ssl_cert_file: cert, ssl_key_file: key, ssl_ca_file: cert }
     await using server = await startPostgres({
       version: 15,
       settings,
-      hba: ['hostnossl all all all reject', 'hostnossl replication all all reject'],
+      hba: [
+        'hostnossl all all all reject',
+        'hostnossl replication all all reject',
+        'hostssl all,replication certified all trust clientcert=verify-ca',
+      ],
       overSocket: true,
     })
     for (const keys of [{}, { sslmode: 'require' }, { sslmode: 'verify-ca', sslrootcert: cert }])
       expect((await backUp(sourceOf(server, keys), await memoryRepository())).result.errors).toBe(0)
     const bySocket = { url: `postgres://postgres@/postgres?host=${server.socketDirectory}&port=${server.port}` }
     expect((await backUp(sourceOf(bySocket), await memoryRepository())).result.errors).toBe(0)
+    await server.sql('CREATE ROLE certified LOGIN SUPERUSER')
+    const certified = { url: server.url.replace('postgres@', 'certified@') }
+    const files = { sslmode: 'require', sslcert: cert, sslkey: scratch.join('client.pem') }
+    writeFileSync(files.sslkey, readFileSync(key), { mode: 0o600 })
+    for (const mode of ['physical', 'logical'])
+      expect((await backUp(sourceOf(certified, { ...files, mode }), await memoryRepository())).result.errors).toBe(0)
+    await expect(sourceOf(certified, { sslmode: 'require' }).test()).rejects.toMatchObject({
+      code: 'HF_SOURCE_PERMISSION',
+      message: expect.stringContaining('certificate'),
+    })
     await expect(sourceOf(server, { sslmode: 'disable' }).test()).rejects.toMatchObject({
       code: 'HF_SOURCE_PERMISSION',
     })

@@ -13,6 +13,7 @@ import type {
 import { backupCluster } from './backup.ts'
 import { knownSize, readClusterFacts, readClusterIdentity } from './cluster-facts.ts'
 import { SqlSession } from './connection.ts'
+import { passwordOf } from './login.ts'
 import { ReplicationConnection } from './replication.ts'
 import type { PostgresSettings } from './settings.ts'
 import { SnapshotReader } from './snapshot-reader.ts'
@@ -87,8 +88,7 @@ export class ClusterSource implements Source {
     await checkLive({ endpoint: this.#settings.endpoint, password: await this.#password(), databases: 'all' }, job)
   }
 
-  async #password(): Promise<string | undefined> {
-    const { password } = this.#settings
-    return password && (await this.#services.secret(password))
+  #password(): Promise<string | undefined> {
+    return passwordOf(this.#settings, this.#services)
   }
 }

@@ -5,7 +5,8 @@ import pg from 'pg'
 import { HoldfastError } from '../../lib/errors.ts'
 import { ArrivalSocket } from './arrival-socket.ts'
 import { type Endpoint, endpointText, isSocket } from './endpoint.ts'
-import { connectionError, connectionLost, type ErrorPlace } from './server-error.ts'
+import { passwordFileText } from './password-file.ts'
+import { connectionError, connectionLost, type ErrorPlace, passwordWanted } from './server-error.ts'
 
 const CONNECT_TIMEOUT_MS = 15_000
 /** A peer that vanished without a word is noticed by probes of the system; a checkpoint may keep a backup silent for long. */
@@ -88,7 +89,11 @@ export async function connectClient(
     port,
     user,
     database,
-    ...(password === undefined ? {} : { password }),
+    password:
+      password ??
+      (() => {
+        throw passwordWanted(place, passwordFileText(endpoint))
+      }),
     ...(options === undefined ? {} : { options }),
     ssl: tls ?? false,
     ...(arrival === undefined ? {} : { stream: () => arrival.stream }),

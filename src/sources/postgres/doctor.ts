@@ -10,7 +10,7 @@ import {
 import { SqlSession } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
 import { ReplicationConnection } from './replication.ts'
-import { type ErrorPlace, hbaLine, replicationGrant } from './server-error.ts'
+import { type ErrorPlace, hbaLine, quotedName, replicationGrant } from './server-error.ts'
 
 /** Settings that decide what can be backed up; absent when the server does not know them. */
 type ServerSettings = ReadonlyMap<string, string>
@@ -121,7 +121,11 @@ function settingProblems(facts: ClusterFacts, settings: ServerSettings, usedSend
     )
   const unmeasured = facts.databases.filter(({ sizeBytes }) => sizeBytes === undefined)
   if (unmeasured.length > 0)
-    add('note', `${facts.role} may not measure ${unmeasured.length} databases`, `GRANT pg_monitor TO ${facts.role};`)
+    add(
+      'note',
+      `${facts.role} may not measure ${unmeasured.length} databases`,
+      `GRANT pg_monitor TO ${quotedName(facts.role)};`,
+    )
   return problems
 }
 

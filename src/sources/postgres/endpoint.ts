@@ -54,21 +54,32 @@ export function urlEndpoint(text: string): { readonly endpoint?: Partial<Endpoin
   if (url.password !== '' || url.searchParams.has('password'))
     return { problem: 'must not hold the password: use `password: env:NAME` or `password: file:PATH`' }
   const given = new Map(url.searchParams)
+  if (url.port !== '' && !given.has('port')) given.set('port', url.port)
+  for (const [name, part] of Object.entries({ host: parts.host, user: parts.user, dbname: parts.database }))
+    if (part !== '' && !given.has(name)) given.set(name, part)
+  return parameterEndpoint(given)
+}
+
+/** Reads connection parameters by libpq's names for them. */
+export function parameterEndpoint(given: ReadonlyMap<string, string>): {
+  readonly endpoint?: Partial<Endpoint>
+  readonly problem?: string
+} {
   const unknown = [...given.keys()].find((name) => !parameters.some((known) => known === name))
   if (unknown !== undefined) return { problem: `has the parameter ${unknown}, which is not supported` }
-  const port = given.get('port') ?? url.port
+  const port = given.get('port') ?? ''
   const sslmode = given.get('sslmode')
   const knownMode = sslModes.find((mode) => mode === sslmode)
   if (sslmode !== undefined && knownMode === undefined)
     return { problem: `has the sslmode ${sslmode}; there are ${sslModes.join(', ')}` }
-  const host = given.get('host') ?? parts.host
-  if (host.includes(',')) return { problem: 'names several hosts, which is not supported' }
+  const host = given.get('host')
+  if (host?.includes(',')) return { problem: 'names several hosts, which is not supported' }
   if (port !== '' && !(Number(port) >= 1 && Number(port) <= 65535)) return { problem: 'has an impossible port' }
   const values = {
     host,
     port: port === '' ? undefined : Number(port),
-    user: given.get('user') ?? parts.user,
-    database: given.get('dbname') ?? parts.database,
+    user: given.get('user'),
+    database: given.get('dbname'),
     sslmode: knownMode,
     sslrootcert: given.get('sslrootcert'),
     sslcert: given.get('sslcert'),

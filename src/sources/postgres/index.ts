@@ -13,7 +13,9 @@ export const postgresKind: SourceKind<PostgresSettings> = {
     ),
 }
 
-async function load(name: string, settings: PostgresSettings, services: SourceServices): Promise<Source> {
+async function load(name: string, configured: PostgresSettings, services: SourceServices): Promise<Source> {
+  const { withService } = await import('./login.ts')
+  const settings = withService(configured)
   if (settings.logical === undefined) {
     const { ClusterSource } = await import('./cluster-source.ts')
     return new ClusterSource(name, settings, services)

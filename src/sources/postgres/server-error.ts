@@ -9,6 +9,8 @@ export interface ServerReport {
   readonly message: string
   readonly detail: string | undefined
   readonly hint: string | undefined
+  /** The function of the server that reports it. */
+  readonly routine?: string | undefined
 }
 
 /** SQLSTATEs that mean something to us; PostgreSQL documentation, appendix "PostgreSQL Error Codes". */
@@ -17,6 +19,8 @@ export const SQLSTATE_LIMIT_EXCEEDED = '53400'
 export const SQLSTATE_NOT_IN_STATE = '55000'
 const AUTHORIZATION = '28000'
 const WRONG_PASSWORD = '28P01'
+/** What refuses roles that are not there or may not log in, with the same SQLSTATE as pg_hba.conf; src/backend/utils/init/miscinit.c. */
+const ROLE_CHECK = 'InitializeSessionUserId'
 const NO_RIGHT = '42501'
 const NO_DATABASE = '3D000'
 const TOO_MANY_CONNECTIONS = '53300'
@@ -47,7 +51,7 @@ export const replicationGrant = (role: string): string => `ALTER ROLE ${quotedNa
 
 /** An error the server reported, with what to do about it. */
 export function serverError(report: ServerReport, place: ErrorPlace): HoldfastError {
-  const { code: errorCode, hint } = meaningOf(report.code, place)
+  const { code: errorCode, hint } = meaningOf(report, place)
   const detail = report.detail === undefined ? '' : ` (${report.detail})`
   return new HoldfastError(errorCode, `${place.server}: ${report.message}${detail}`, {
     hint: hint ?? report.hint ?? 'the log of the server says more',
@@ -56,7 +60,7 @@ export function serverError(report: ServerReport, place: ErrorPlace): HoldfastEr
 }
 
 function meaningOf(
-  sqlstate: string,
+  { code: sqlstate, routine }: ServerReport,
   place: ErrorPlace,
 ): { readonly code: ErrorCode; readonly hint: string | undefined } {
   const reload = `and have it read again: SELECT pg_reload_conf();`
@@ -67,6 +71,11 @@ function meaningOf(
         hint: `check \`user\` and \`password\` of the source; ${rolePassword(place)}`,
       }
     case AUTHORIZATION:
+      if (routine === ROLE_CHECK)
+        return {
+          code: 'HF_SOURCE_PERMISSION',
+          hint: `check \`user\` of the source; to make the role, as a superuser: CREATE ROLE ${quotedName(place.role)} LOGIN REPLICATION PASSWORD '…'; one that is there and may not log in: ALTER ROLE ${quotedName(place.role)} LOGIN;`,
+        }
       return { code: 'HF_SOURCE_PERMISSION', hint: `add to pg_hba.conf the line "${hbaLine(place)}" ${reload}` }
     case NO_RIGHT:
       return {
@@ -111,6 +120,17 @@ export function connectionError(error: unknown, place: ErrorPlace): HoldfastErro
   })
 }
 
+/** The server asks for a password, and there is none. `looked` ends the sentence that says where else it was looked for. */
+export const passwordWanted = (place: ErrorPlace, looked: string): HoldfastError =>
+  new HoldfastError(
+    'HF_SOURCE_PERMISSION',
+    `${place.server} asks for the password of ${place.role}, and none is known`,
+    {
+      hint: `add \`password: "env:NAME"\` or \`password: "file:PATH"\` to the source; PGPASSWORD is not set, ${looked}`,
+      context: { server: place.server, role: place.role },
+    },
+  )
+
 /** The connection ended in the middle of an answer. */
 export const connectionLost = (place: ErrorPlace, cause?: unknown): HoldfastError =>
   new HoldfastError('HF_SOURCE_UNREACHABLE', `the connection to ${place.server} broke before the server was done`, {
@@ -133,9 +153,9 @@ const unreachableHints: ReadonlyMap<string, string> = new Map([
 /** An error of the driver that the server reported. */
 function reportOf(error: unknown): ServerReport | undefined {
   if (!(error instanceof Error)) return undefined
-  const { severity, code, detail, hint } = error as Partial<ServerReport>
+  const { severity, code, detail, hint, routine } = error as Partial<ServerReport>
   if (typeof severity !== 'string' || typeof code !== 'string') return undefined
-  return { severity, code, message: error.message, detail, hint }
+  return { severity, code, message: error.message, detail, hint, routine }
 }
 
 function withMask(address: string): string {
@@ -144,7 +164,7 @@ function withMask(address: string): string {
 }
 
 /** A name as SQL takes it, in quotes only where it needs them. */
-const quotedName = (name: string): string =>
+export const quotedName = (name: string): string =>
   /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
 
 const rolePassword = ({ role }: ErrorPlace): string => `as a superuser, "\\password ${role}" in psql sets a new one`

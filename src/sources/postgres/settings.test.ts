@@ -9,6 +9,7 @@ describe('settings of a PostgreSQL source', () => {
       mode: 'physical',
       endpoint: { host: 'db1', port: 5432, user: 'postgres', database: 'postgres', sslmode: 'prefer' },
       password: undefined,
+      service: undefined,
       checkpoint: 'fast',
       maxRate: undefined,
       blockBytes: undefined,

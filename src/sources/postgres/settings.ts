@@ -11,12 +11,28 @@ export interface PostgresSettings {
   readonly logical: LogicalSettings | undefined
   readonly endpoint: Endpoint
   readonly password: SecretReference | undefined
+  /** A section of a service file that says what the configuration does not. */
+  readonly service: ServiceSettings | undefined
   /** Whether the server writes the checkpoint a backup begins with at once, or in its own time. */
   readonly checkpoint: 'fast' | 'spread'
   /** Bytes per second the server may send; undefined: as fast as it can. */
   readonly maxRate: number | undefined
   /** How data files are cut in a first backup; undefined: by the size of the cluster. Later backups cut as the first did. */
   readonly blockBytes: number | undefined
+}
+
+export interface ServiceSettings {
+  readonly name: string
+  /** What the configuration says itself, which counts. */
+  readonly given: Partial<Endpoint>
+}
+
+/** What counts where nobody says anything. */
+export const endpointDefaults: Omit<Endpoint, 'host'> = {
+  port: 5432,
+  user: 'postgres',
+  database: 'postgres',
+  sslmode: 'prefer',
 }
 
 /** What `pg_dump` calls formats: a directory with a file for each table, or one file for each database. */
@@ -140,6 +156,7 @@ const withDefaults = (keys: LogicalKeys): LogicalSettings => ({
 export const postgresSettings: z.ZodType<PostgresSettings> = z
   .strictObject({
     mode: z.enum(['physical', 'logical']).default('physical'),
+    service: z.string().min(1).optional(),
     url: z.string().optional(),
     host: z.string().min(1).optional(),
     port: z.int().min(1).max(65535).optional(),
@@ -158,7 +175,7 @@ export const postgresSettings: z.ZodType<PostgresSettings> = z
     ...logicalKeys,
   })
   .transform((keys, context): PostgresSettings => {
-    const { mode, password, checkpoint, maxRate, blockBytes, url, ...rest } = keys
+    const { mode, service, password, checkpoint, maxRate, blockBytes, url, ...rest } = keys
     const { logical, own } = splitLogical(rest)
     const refuse = (message: string, key: string): void => {
       context.addIssue({ code: 'custom', message, path: [key] })
@@ -169,16 +186,10 @@ export const postgresSettings: z.ZodType<PostgresSettings> = z
       if (value !== undefined && fromUrl?.[key as keyof Endpoint] !== undefined)
         refuse(`is given here and in \`url\``, key)
     const host = own.host ?? fromUrl?.host
-    if (host === undefined && problem === undefined) refuse('is needed, or `url`', 'host')
-    const endpoint: Endpoint = {
-      port: 5432,
-      user: 'postgres',
-      database: 'postgres',
-      sslmode: 'prefer',
-      ...fromUrl,
-      ...withoutUndefined(own),
-      host: host ?? '',
-    }
+    if (host === undefined && problem === undefined && service === undefined)
+      refuse('is needed, or `url`, or `service`', 'host')
+    const given = { ...fromUrl, ...withoutUndefined(own) }
+    const endpoint: Endpoint = { ...endpointDefaults, ...given, host: host ?? '' }
     if ((endpoint.sslcert === undefined) !== (endpoint.sslkey === undefined))
       refuse('`sslcert` and `sslkey` belong together', endpoint.sslcert === undefined ? 'sslcert' : 'sslkey')
     if (endpoint.sslmode === 'verify-ca' && endpoint.sslrootcert === undefined)
@@ -192,6 +203,7 @@ export const postgresSettings: z.ZodType<PostgresSettings> = z
       mode,
       endpoint,
       password,
+      service: service === undefined ? undefined : { name: service, given },
       checkpoint: checkpoint ?? 'fast',
       maxRate,
       blockBytes,

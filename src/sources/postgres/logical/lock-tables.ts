@@ -37,7 +37,7 @@ export async function listTables(session: CopySession, selection: DumpSelection)
   const { role, server } = session.place
   if (withoutRight.length > 0)
     throw new HoldfastError('HF_SOURCE_PERMISSION', `${role} may not read ${named(withoutRight)} at ${server}`, {
-      hint: `GRANT pg_read_all_data TO ${quoted(role)}; from PostgreSQL 14 on; before: GRANT USAGE ON SCHEMA …; GRANT SELECT ON ALL TABLES IN SCHEMA … TO ${quoted(role)};`,
+      hint: `as a superuser: ${await readGrant(session, role, withoutRight)}`,
     })
   const withHiddenRows = chosen.filter(({ row }) => row.hidden === 't')
   if (withHiddenRows.length > 0)
@@ -48,6 +48,22 @@ export async function listTables(session: CopySession, selection: DumpSelection)
     )
   const tables = chosen.filter(({ row }) => row.kind !== 'S')
   return tables.map(({ oid, schema, name }) => ({ oid, schema, name }))
+}
+
+/** The statements that let a role read these tables. 13 has no role that reads everything. */
+async function readGrant(
+  session: CopySession,
+  role: string,
+  tables: readonly { readonly schema: string }[],
+): Promise<string> {
+  const { known } = await session.row(
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_data') AS known",
+  )
+  if (known === 't') return `GRANT pg_read_all_data TO ${quoted(role)};`
+  const schemas = [...new Set(tables.map(({ schema }) => quoted(schema)))].join(', ')
+  return ['USAGE ON', 'SELECT ON ALL TABLES IN', 'SELECT ON ALL SEQUENCES IN']
+    .map((right) => `GRANT ${right} SCHEMA ${schemas} TO ${quoted(role)};`)
+    .join(' ')
 }
 
 function isSelected(selection: DumpSelection, schema: string, name: string): boolean {

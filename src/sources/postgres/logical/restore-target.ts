@@ -1,5 +1,6 @@
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import { type Endpoint, urlEndpoint } from '../endpoint.ts'
+import { userPassword } from '../password-file.ts'
 import { CopySession } from './copy-session.ts'
 
 /** A server that is restored to. */
@@ -66,7 +67,9 @@ export function targetServer(
   const isSource = endpoint.host === host && endpoint.port === port && endpoint.user === user
   return {
     endpoint,
-    password: isSource ? source.password : process.env.PGPASSWORD,
+    password: isSource
+      ? source.password
+      : userPassword({ ...endpoint, database: given.database ?? MAINTENANCE_DATABASE }),
     namedDatabase: given.database,
   }
 }

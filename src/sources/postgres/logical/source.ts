@@ -13,6 +13,7 @@ import type {
 import { checkLive } from '../check/live-check.ts'
 import { knownSize, readClusterFacts } from '../cluster-facts.ts'
 import { SqlSession } from '../connection.ts'
+import { passwordOf } from '../login.ts'
 import type { LogicalSettings, PostgresSettings } from '../settings.ts'
 import { SnapshotReader } from '../snapshot-reader.ts'
 import { backupLogically } from './backup.ts'
@@ -88,8 +89,7 @@ export class LogicalSource implements Source {
     await checkLive({ endpoint: this.#settings.endpoint, password: await this.#password(), databases }, job)
   }
 
-  async #password(): Promise<string | undefined> {
-    const { password } = this.#settings
-    return password && (await this.#services.secret(password))
+  #password(): Promise<string | undefined> {
+    return passwordOf(this.#settings, this.#services)
   }
 }
