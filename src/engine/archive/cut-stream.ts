@@ -105,13 +105,13 @@ async function cutByContent(
     for (let at = 0; at < piece.length; ) {
       if (end === CUT_BUFFER_BYTES) {
         if (from > start) await send()
-        memory.copyWithin(0, start, end)
+        copyBytes(memory, memory.subarray(start, end), 0)
         end -= start
         scanned -= start
         start = from = 0
       }
       const take = Math.min(piece.length - at, CUT_BUFFER_BYTES - end)
-      memory.set(piece.subarray(at, at + take), end)
+      copyBytes(memory, piece.subarray(at, at + take), end)
       end += take
       at += take
       while (end - from > minBytes) {

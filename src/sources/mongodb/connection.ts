@@ -3,6 +3,8 @@ import { type ClientSession, MongoClient, type MongoClientOptions } from 'mongod
 import { throwIfInterrupted } from '../../engine/storage/interruption.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import type { MongoEndpoint } from './endpoint.ts'
+import { repliesInto } from './reply-connection.ts'
+import { ReplyMemory } from './reply-memory.ts'
 import { type ErrorPlace, serverError } from './server-error.ts'
 import type { MongoTls, ReadPreference } from './settings.ts'
 
@@ -41,11 +43,13 @@ export class MongoConnection implements AsyncDisposable {
   readonly place: ErrorPlace
   readonly endpoint: MongoEndpoint
   readonly #client: MongoClient
+  readonly #replies: ReplyMemory
   readonly #readPreference: ReadPreference
 
-  private constructor(client: MongoClient, options: ConnectOptions) {
+  private constructor(client: MongoClient, replies: ReplyMemory, options: ConnectOptions) {
     const { endpoint, readPreference = 'primary' } = options
     this.#client = client
+    this.#replies = replies
     this.#readPreference = readPreference
     this.endpoint = endpoint
     this.place = placeOf(options)
@@ -59,9 +63,10 @@ export class MongoConnection implements AsyncDisposable {
     const abort = (): void => void client?.close().catch(() => undefined)
     signal?.addEventListener('abort', abort, { once: true })
     try {
-      client = new MongoClient(urlOf(options), await clientOptions(options))
+      const replies = new ReplyMemory()
+      client = new MongoClient(urlOf(options), { ...(await clientOptions(options)), ...repliesInto(replies) })
       await client.connect()
-      return new MongoConnection(client, options)
+      return new MongoConnection(client, replies, options)
     } catch (error) {
       await client?.close()
       throwIfInterrupted(signal)
@@ -77,13 +82,18 @@ export class MongoConnection implements AsyncDisposable {
   }
 
   /**
-   * The `cursor` of a reply as the bytes that came, without a copy.
+   * The `cursor` of a reply as the bytes that came, without a copy. Who has read many of them gives them back by `release`.
    * @throws HoldfastError as `command`; HF_SOURCE_DAMAGED when there is none
    */
   async cursor(database: string, command: Command, options: CommandOptions = {}): Promise<Buffer> {
     const { cursor } = await this.#run(database, command, options, true)
     if (Buffer.isBuffer(cursor)) return cursor
     throw new HoldfastError('HF_SOURCE_DAMAGED', `${this.place.server} answers without a cursor`)
+  }
+
+  /** Uses the memory of a cursor again, whichever part of it is given. */
+  release(bytes: Uint8Array): void {
+    this.#replies.release(bytes)
   }
 
   /** The database that knows the user: as the connection string, its database or a TXT record of DNS has it. */

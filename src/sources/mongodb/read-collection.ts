@@ -40,7 +40,7 @@ const MAX_FAILURES = 6
 const FIRST_PAUSE_MS = 100
 
 /**
- * All documents of a collection as bytes, in batches whose memory is given away. While one is worked on, the member gets the next ready. A
+ * All documents of a collection as bytes, in batches that are valid until the next one is asked for. While one is worked on, the member gets the next ready. A
  * cursor that breaks is followed by another one: in `_id` order behind the last document; in natural order from the beginning, which must
  * have the same bytes as before up to where it broke.
  *
@@ -98,6 +98,7 @@ async function* readOnce(reading: CollectionReading, after: RawValue | undefined
         next.catch(() => undefined)
       }
       if (batch.count > 0) yield batch
+      connection.release(reply.batch)
       if (next === undefined) return
       reply = { ...reply, ...readCursor(await next) }
       next = undefined
