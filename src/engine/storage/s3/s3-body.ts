@@ -6,7 +6,7 @@ export interface S3Body extends AsyncIterable<Uint8Array> {
 }
 
 /** So much is asked for before anything has come. */
-const TRUSTED_BYTES = 32 << 20
+export const TRUSTED_BYTES: number = 32 << 20
 
 /**
  * Reads an answer of `length` bytes, into `into` if that is as long, else into memory of its own; fewer bytes when the answer ends early, and

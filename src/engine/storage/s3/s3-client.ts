@@ -3,6 +3,7 @@ import { Agent as HttpsAgent } from 'node:https'
 import type * as Sdk from '@aws-sdk/client-s3'
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
 import type { BackendRequest } from '../backend.ts'
+import { type BodyMemory, DirectBodies, type DirectOptions, type DirectRequest } from '../direct-bodies.ts'
 import { interruption, throwIfInterrupted } from '../interruption.ts'
 import { type NetworkSettings, tlsOptions } from '../network.ts'
 import type { CallOptions } from '../storage.ts'
@@ -20,6 +21,13 @@ export interface S3ClientSettings {
 /** Options of one request, as the SDK takes them. */
 export interface RequestOptions {
   readonly abortSignal?: AbortSignal
+}
+
+/** What a read of an object brings. */
+export interface S3Content {
+  readonly output: Sdk.GetObjectCommandOutput
+  /** All of the content; undefined when `output` has a stream of it. */
+  readonly bytes: Uint8Array | undefined
 }
 
 const CONNECT_MS = 15_000
@@ -40,6 +48,8 @@ export class S3Client {
   readonly bucket: string
   readonly #settings: S3ClientSettings
   readonly #agents: { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent }
+  /** Absent where a proxy makes the connections. */
+  readonly #bodies: DirectBodies | undefined
   #region: string | undefined
   #client: Promise<Sdk.S3> | undefined
   #serverName: string | undefined
@@ -62,6 +72,8 @@ export class S3Client {
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent({ ...agent, ...tlsOptions({ ...network, caFiles }) }),
     }
+    const { httpAgent, httpsAgent } = this.#agents
+    if (!hasProxy(environment)) this.#bodies = new DirectBodies(httpAgent, httpsAgent)
   }
 
   /** Whether a create-only write may be left to the store; known from its answers. */
@@ -106,6 +118,38 @@ export class S3Client {
     } catch (error) {
       throw this.errorOf(error, call, options)
     }
+  }
+
+  /** Reads an object. Its content is in `bytes` when it went into what `memory` gave for it; else `output` has a stream of it. */
+  getObject(
+    call: S3Call,
+    options: CallOptions | undefined,
+    target: Sdk.GetObjectCommandInput,
+    memory: BodyMemory,
+  ): Promise<S3Content> {
+    return this.call(call, options, async (s3, request) => {
+      const bodies = this.#bodies
+      if (bodies === undefined) return { output: await s3.getObject(target, request), bytes: undefined }
+      const { GetObjectCommand } = await import('@aws-sdk/client-s3')
+      const command = new GetObjectCommand(target)
+      const settings: DirectOptions = {
+        memory,
+        signal: options?.signal,
+        connectMs: CONNECT_MS,
+        stuckMs: this.#settings.network.stuckRequestTimeoutMs,
+      }
+      let bytes: Uint8Array | undefined
+      // In the place of the SDK's own connection, which is asked last.
+      command.middlewareStack.add(
+        () => async (args) => {
+          const response = await bodies.get(directRequestOf(args.request as SignedRequest), settings)
+          bytes = response.bytes
+          return { response } as never
+        },
+        { step: 'deserialize', priority: 'low', name: 'holdfastDirectBody' },
+      )
+      return { output: await s3.send(command, request), bytes }
+    })
   }
 
   /** An error that came while an answer was read. */
@@ -205,6 +249,27 @@ export class S3Client {
       },
       { step: 'deserialize', priority: 'low', name: 'holdfastServerName' },
     )
+  }
+}
+
+/** A request of the SDK when everything is done to it. */
+interface SignedRequest {
+  readonly protocol: string
+  readonly hostname: string
+  readonly port?: number
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string>>
+}
+
+function directRequestOf({ protocol, hostname, port, path, query = {}, headers }: SignedRequest): DirectRequest {
+  const pairs = Object.entries(query).map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`)
+  return {
+    isTls: protocol === 'https:',
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port,
+    path: pairs.length === 0 ? path : `${path}?${pairs.join('&')}`,
+    headers,
   }
 }
 

@@ -1,6 +1,6 @@
-import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import type { Clock } from '../../../lib/clock.ts'
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
+import type { BodyMemory } from '../direct-bodies.ts'
 import type { StoreFeatures } from '../features.ts'
 import { throwIfInterrupted } from '../interruption.ts'
 import { assertRange, rangeWithin, shortFile } from '../range.ts'
@@ -16,10 +16,10 @@ import {
   type StoredFile,
 } from '../storage.ts'
 import type { LockSettings } from '../store-settings.ts'
-import { readBody, type S3Body } from './s3-body.ts'
+import { readBody, type S3Body, TRUSTED_BYTES } from './s3-body.ts'
 import { S3Classes } from './s3-classes.ts'
-import type { S3Client } from './s3-client.ts'
-import { nameOf, type S3Call, statusOf } from './s3-error.ts'
+import type { S3Client, S3Content } from './s3-client.ts'
+import { nameOf, type S3Call } from './s3-error.ts'
 import { examineS3 } from './s3-examine.ts'
 import { S3Keys } from './s3-keys.ts'
 import { fileCall, S3Objects } from './s3-objects.ts'
@@ -150,12 +150,13 @@ export class S3Storage implements Storage {
       return new Uint8Array(0)
     }
     const call = fileCall('read', file, 's3:GetObject')
-    const output = await this.#open(file, range, call, options).catch(async (error: unknown) => {
+    const { output, bytes: read } = await this.#open(file, range, call, options).catch(async (error: unknown) => {
       const { restore } = this.#settings.options
       if (restore === undefined || !isHoldfastError(error, 'HF_STORAGE_ARCHIVED')) throw error
       await this.#classes.bringBack(file, restore, this.#settings.clock, options)
       return this.#open(file, range, call, options)
     })
+    if (read !== undefined) return read
     const { ContentLength = 0, ContentRange } = output
     if (ContentLength > LARGEST_FILE_BYTES)
       throw new HoldfastError('HF_STORAGE_CONTRACT', `${call.object} in ${this.location} claims ${ContentLength} bytes`)
@@ -214,23 +215,21 @@ export class S3Storage implements Storage {
     this.#client.close()
   }
 
-  async #open(
-    file: FileRef,
-    range: ByteRange | undefined,
-    call: S3Call,
-    options: CallOptions,
-  ): Promise<GetObjectCommandOutput> {
+  async #open(file: FileRef, range: ByteRange | undefined, call: S3Call, options: CallOptions): Promise<S3Content> {
     const Range = range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }
     const target = { Bucket: this.#client.bucket, Key: this.#keys.of(file), ...Range }
-    return this.#client.call(call, options, async (s3, request) => {
-      try {
-        return await s3.getObject(target, request)
-      } catch (error) {
-        if (range === undefined || (statusOf(error) !== 416 && nameOf(error) !== 'InvalidRange')) throw error
-        const { sizeBytes } = await this.stat(file, options)
-        throw shortFile(describeFile(file), sizeBytes, range, this.location)
-      }
-    })
+    const memory: BodyMemory = (status, length) => {
+      if (range === undefined) return status === 200 && length <= TRUSTED_BYTES ? new Uint8Array(length) : undefined
+      if (status !== 206 || length !== range.length) return undefined
+      return options.into?.length === length ? options.into : new Uint8Array(length)
+    }
+    try {
+      return await this.#client.getObject(call, options, target, memory)
+    } catch (error) {
+      if (range === undefined || !isHoldfastError(error) || !isRangeRefused(error)) throw error
+      const { sizeBytes } = await this.stat(file, options)
+      throw shortFile(describeFile(file), sizeBytes, range, this.location)
+    }
   }
 
   async #refuseExisting(file: FileRef, call: S3Call, options: CallOptions): Promise<void> {
@@ -246,3 +245,6 @@ export class S3Storage implements Storage {
     )
   }
 }
+
+const isRangeRefused = ({ context }: HoldfastError): boolean =>
+  context.status === 416 || context.error === 'InvalidRange'
