@@ -15,6 +15,8 @@ export interface RedisConnection {
   /** PEM texts; undefined for a plain connection. */
   readonly tls?: (Pick<SecureContextOptions, 'ca' | 'cert' | 'key'> & { readonly serverName?: string }) | undefined
   readonly signal?: AbortSignal | undefined
+  /** How long the server may say nothing when it was asked. */
+  readonly silenceMs?: number | undefined
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -29,15 +31,16 @@ export class RedisClient implements Disposable {
   readonly reader: SocketReader
   readonly #socket: Socket
 
-  private constructor(socket: Socket, server: string, user: string | undefined) {
+  private constructor(socket: Socket, server: string, user: string | undefined, silenceMs: number) {
     this.#socket = socket
     this.server = server
     this.user = user
-    this.reader = new SocketReader(socket, server, SILENCE_TIMEOUT_MS)
+    this.reader = new SocketReader(socket, server, silenceMs)
   }
 
   /** @throws HoldfastError HF_SOURCE_UNREACHABLE, HF_SOURCE_PERMISSION for a wrong password */
-  static async connect({ address, user, password, tls, signal }: RedisConnection): Promise<RedisClient> {
+  static async connect(connection: RedisConnection): Promise<RedisClient> {
+    const { address, user, password, tls, signal, silenceMs = SILENCE_TIMEOUT_MS } = connection
     signal?.throwIfAborted()
     const server = `redis ${'path' in address ? address.path : `${address.host}:${address.port}`}`
     const { serverName, ...material } = tls ?? {}
@@ -55,7 +58,7 @@ export class RedisClient implements Disposable {
     socket.on('error', () => undefined)
     socket.setNoDelay(true)
     await established(socket, server, tls === undefined ? 'connect' : 'secureConnect')
-    const client = new RedisClient(socket, server, user)
+    const client = new RedisClient(socket, server, user, silenceMs)
     try {
       if (password !== undefined) await client.command('AUTH', ...(user === undefined ? [] : [user]), password)
       return client

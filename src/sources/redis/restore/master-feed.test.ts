@@ -84,6 +84,25 @@ describe.skipIf(lacks('redis-server'))('a server that takes a file as from its m
     expect(await target.command('DBSIZE')).toBe(40n)
   })
 
+  test('is waited for while neither of the two gets to run', async () => {
+    const target = await start()
+    const feed = await feedOf(target, () => undefined)
+    const signal = new AbortController().signal
+    const pause = new Int32Array(new SharedArrayBuffer(4))
+    let looks = 0
+    Object.defineProperty(signal, 'aborted', { get: () => looks++ < 3 && Atomics.wait(pause, 0, 0, 400) === 'ok' })
+    expect(await feedAsMaster({ ...feed, signal, patienceMs: 300 })).toBe('fed')
+    expect(await target.command('DBSIZE')).toBe(40n)
+  })
+
+  test('is not asked anything while it loads, since it does not answer then', async () => {
+    const target = await start(['--key-load-delay', '50000', '--loading-process-events-interval-bytes', '100000000'])
+    const feed = await feedOf(target, () => undefined)
+    const open: Feed['open'] = (signal) => RedisClient.connect({ ...feed.connection, signal, silenceMs: 500 })
+    expect(await feedAsMaster({ ...feed, open })).toBe('fed')
+    expect(await state(target)).toEqual(['null', 'role:master', 'masterauth,'])
+  })
+
   test('that dies while it loads is named', async () => {
     const target = await start(['--key-load-delay', '100000', '--loading-process-events-interval-bytes', '1024'])
     const feed = await feedOf(target, () => undefined)

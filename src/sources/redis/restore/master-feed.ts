@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { throwIfInterrupted } from '../../../engine/storage/interruption.ts'
 import { equalBytes, toHex, utf8 } from '../../../lib/bytes.ts'
-import { monotonicMilliseconds, systemClock } from '../../../lib/clock.ts'
+import { systemClock } from '../../../lib/clock.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { randomBytes } from '../../../lib/random.ts'
 import type { RedisClient, RedisConnection } from '../client.ts'
@@ -20,17 +20,20 @@ export interface Feed {
   readonly bytes: number
   readonly onBytes: (bytes: number) => void
   readonly signal?: AbortSignal | undefined
-  /** How long the server has to connect. */
+  /** As `PATIENCE_MS`. */
   readonly patienceMs?: number | undefined
 }
 
 /**
- * How long the server has to connect to us before it is taken for unable to: it does so at once, or a second later, unless its machine has far
- * more to do than it can.
+ * How long the server has to connect to us before it is taken for unable to: it does so at once, or a second later. Only time in which both could
+ * have acted counts, in pieces that end with an answer of the server, so that a machine with far more to do than it can takes nothing of it.
  */
-export const PATIENCE_MS = 30_000
+export const PATIENCE_MS = 10_000
 const POLL_MS = 50
+/** A server that removes data and loads other sends a line break each second. */
 const SILENCE_MS = 60_000
+/** A peer that vanished without a word is noticed by probes of the system. */
+const KEEP_ALIVE_DELAY_MS = 10_000
 const MAX_LINE_BYTES = 64 * 1024
 const LOOPBACK = '127.0.0.1'
 
@@ -61,12 +64,15 @@ export async function feedAsMaster(feed: Feed): Promise<'fed' | 'unreachable'> {
   try {
     await client.command('CONFIG', 'SET', 'masterauth', token)
     await client.command('REPLICAOF', host, String(port))
-    const deadline = monotonicMilliseconds() + patienceMs
-    for (;;) {
+    for (let waitedMs = 0; ; waitedMs += POLL_MS) {
       throwIfInterrupted(signal)
       if (master.failure !== undefined) throw master.failure
-      if (!master.hasBeenReached && monotonicMilliseconds() > deadline) return 'unreachable'
-      if (master.isSent && (await isLinked(client, master))) return 'fed'
+      // What is not asked: a server that removes its old data and loads ours may be busy for minutes, and says so to its master only.
+      if (master.state === 'taken' && (await isLinked(client, master))) return 'fed'
+      if (master.state === 'awaited') {
+        await client.ask('PING')
+        if (master.state === 'awaited' && waitedMs >= patienceMs) return 'unreachable'
+      }
       await systemClock.sleep(POLL_MS)
     }
   } finally {
@@ -121,10 +127,8 @@ class Master implements AsyncDisposable {
   readonly #sockets = new Set<Socket>()
   readonly #token: Uint8Array
   readonly #feed: Feed
-  #isFeeding = false
-  hasBeenReached = false
-  /** The file has been sent whole. */
-  isSent = false
+  /** `taken`: the server has loaded what was sent, and acknowledges it. */
+  state: 'awaited' | 'sending' | 'sent' | 'taken' = 'awaited'
   failure: HoldfastError | undefined
 
   private constructor(server: Server, host: string, port: number, token: string, feed: Feed) {
@@ -135,6 +139,7 @@ class Master implements AsyncDisposable {
     this.#feed = feed
     server.on('connection', (socket) => {
       this.#sockets.add(socket)
+      socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS)
       socket.on('error', () => undefined).once('close', () => this.#sockets.delete(socket))
       void this.#serve(socket)
     })
@@ -167,7 +172,6 @@ class Master implements AsyncDisposable {
             isTrusted = equalBytes(utf8(args.at(-1) ?? ''), this.#token)
             socket.write(isTrusted ? '+OK\r\n' : '-WRONGPASS\r\n')
             if (!isTrusted) return
-            this.hasBeenReached = true
             break
           case 'PING':
             socket.write(isTrusted ? '+PONG\r\n' : '-NOAUTH Authentication required.\r\n')
@@ -175,11 +179,12 @@ class Master implements AsyncDisposable {
           case 'PSYNC':
           case 'SYNC':
             if (!isTrusted) return
-            if (this.#isFeeding) {
+            if (this.state !== 'awaited') {
               this.failure ??= failed('it asked for it once more, since it could not load it or lost the connection')
               return
             }
-            this.#isFeeding = isTaking = true
+            this.state = 'sending'
+            isTaking = true
             if (name.toUpperCase() === 'PSYNC') socket.write(`+FULLRESYNC ${toHex(randomBytes(20))} 0\r\n`)
             await this.#send(socket)
             break
@@ -187,13 +192,15 @@ class Master implements AsyncDisposable {
             if (!isTrusted) return
             // What it has taken is the one thing that is not answered.
             if (args[0]?.toUpperCase() !== 'ACK') socket.write('+OK\r\n')
+            else if (isTaking && this.state === 'sent') this.state = 'taken'
             break
           default:
             return
         }
       }
     } catch (error) {
-      if (isTaking && !this.isSent) this.failure ??= failed(`the copy broke off: ${(error as Error).message}`, error)
+      if (isTaking && this.state !== 'taken')
+        this.failure ??= failed(`the copy broke off: ${(error as Error).message}`, error)
     } finally {
       socket.destroy()
     }
@@ -211,7 +218,7 @@ class Master implements AsyncDisposable {
       onBytes(sent)
     }
     if (sent !== bytes) throw new Error(`the file has ${sent} bytes instead of ${bytes}`)
-    this.isSent = true
+    this.state = 'sent'
   }
 }
 
