@@ -21,7 +21,10 @@ function damage(folder: string, repository: Repository, id: string, which = 0): 
   writeFileSync(packPath(folder, pack), bytes)
 }
 
-describe('content that is damaged in the repository', () => {
+describe.each([
+  ['', false],
+  [', past the cache', true],
+] as const)('content that is damaged in the repository%s', (_, durable) => {
   test('fails the files that need it and no others, and says which bytes are missing', async () => {
     using scratch = scratchFolder()
     const repository = await newRepository(scratch.join('repository'))
@@ -37,7 +40,7 @@ describe('content that is damaged in the repository', () => {
     ])
     for (const id of [several.content![1]!, several.content![2]!, single.content![0]!])
       damage(scratch.join('repository'), repository, id)
-    const { errors, progress, failed } = await restoreForTest(repository, tree, scratch.join('out'))
+    const { errors, progress, failed } = await restoreForTest(repository, tree, scratch.join('out'), { durable })
     expect(errors.map(({ item }) => item).sort()).toEqual(['/several', '/single'])
     const message = errors.find(({ item }) => item === '/several')!.message
     expect(message).toContain(`${2 * MIB} of its ${4 * MIB} bytes are missing (${MIB}-${3 * MIB - 1})`)
@@ -49,7 +52,7 @@ describe('content that is damaged in the repository', () => {
     // It must not look complete: not to people, and not to a later run that trusts size and time.
     expect(statSync(scratch.join('out/several')).mtimeMs).toBeGreaterThan(1_750_000_000_000)
     expect(readFileSync(scratch.join('out/fine')).equals(blobs[0]!)).toBe(true)
-    const again = await restoreForTest(repository, tree, scratch.join('out'), { overwrite: 'if-changed' })
+    const again = await restoreForTest(repository, tree, scratch.join('out'), { overwrite: 'if-changed', durable })
     expect(again.errors).toHaveLength(2)
   })
 
@@ -67,7 +70,7 @@ describe('content that is damaged in the repository', () => {
       await second.writer.save('data', bytes, ids[i]!, { duplicate: true })
     const tree = await second.finish(nodes)
     for (const id of ids) damage(folder, repository, id, 0)
-    const { errors, progress } = await restoreForTest(repository, tree, scratch.join('out'))
+    const { errors, progress } = await restoreForTest(repository, tree, scratch.join('out'), { durable })
     expect(errors).toEqual([])
     expect(progress).toMatchObject({ files: 2, bytes: 2 * MIB + 3 })
     expect(readFileSync(scratch.join('out/several')).equals(Buffer.concat(blobs))).toBe(true)
@@ -88,7 +91,7 @@ describe('content that is damaged in the repository', () => {
     const { pack, offset } = repository.index.find('data', files[1]!.content![0]!)!
     if (how === 'missing') rmSync(packPath(folder, pack))
     else truncateSync(packPath(folder, pack), Math.max(offset, 1))
-    const { errors } = await restoreForTest(repository, tree, scratch.join('out'))
+    const { errors } = await restoreForTest(repository, tree, scratch.join('out'), { durable })
     const expected = how === 'missing' ? ['/a', '/b', '/d'] : ['/b']
     expect(errors.map(({ item }) => item).sort()).toEqual(expected)
     expect(existsSync(scratch.join('out/c'))).toBe(true)
@@ -104,7 +107,7 @@ describe('content that is damaged in the repository', () => {
     const second = new TreeMaker(repository)
     const tree = await second.finish([lost, await second.file('fine', ['x'])])
     await repository.storage.delete({ kind: 'data', name: repository.index.find('data', lost.content![0]!)!.pack })
-    const { errors } = await restoreForTest(repository, tree, scratch.join('out'))
+    const { errors } = await restoreForTest(repository, tree, scratch.join('out'), { durable })
     expect(errors).toMatchObject([{ item: '/lost', message: expect.stringContaining('1000 of its 1000 bytes') }])
     expect(readFileSync(scratch.join('out/fine'), 'utf8')).toBe('x')
   })
@@ -117,21 +120,26 @@ describe('content that is damaged in the repository', () => {
     const first = await maker.file('first', ['content'], link)
     const tree = await maker.finish([first, { ...first, name: 'second' }])
     damage(scratch.join('repository'), repository, first.content![0]!)
-    const { errors } = await restoreForTest(repository, tree, scratch.join('out'))
+    const { errors } = await restoreForTest(repository, tree, scratch.join('out'), { durable })
     expect(errors.map(({ item }) => item)).toEqual(['/first', '/second'])
   })
 })
 
-test.skipIf(lacks('root'))('a full target ends the restore with a clear error', async () => {
+test.skipIf(lacks('root')).each([
+  ['small files', 40, 1, false],
+  ['long files', 4, 10, false],
+  ['long files, past the cache', 4, 10, true],
+] as const)('a full target ends the restore of %s with a clear error', async (_, count, blobs, durable) => {
   using scratch = scratchFolder()
   const repository = await newRepository(scratch.join('repository'))
   const maker = new TreeMaker(repository)
-  const files = await Promise.all(Array.from({ length: 40 }, (_, i) => maker.file(`file ${i}`, [randomBytes(100_000)])))
+  const content = (): Uint8Array[] => Array.from({ length: blobs }, () => randomBytes(102_400))
+  const files = await Promise.all(Array.from({ length: count }, (_, i) => maker.file(`file ${i}`, content())))
   const tree = await maker.finish(files)
   mkdirSync(scratch.join('small'))
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', scratch.join('small')])
   try {
-    await expect(restoreForTest(repository, tree, scratch.join('small/out'))).rejects.toMatchObject({
+    await expect(restoreForTest(repository, tree, scratch.join('small/out'), { durable })).rejects.toMatchObject({
       code: 'HF_RESTORE_FAILED',
       message: expect.stringContaining('ENOSPC'),
     })

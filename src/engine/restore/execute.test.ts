@@ -74,14 +74,16 @@ describe('restoring to a new folder', () => {
   })
 
   test.each([
-    ['compressed', { version: 2 }],
-    ['of version 1', { version: 1 }],
-  ] as const)('brings back files of every size from a repository %s', async (_, options) => {
+    ['compressed', { version: 2 }, false],
+    ['compressed, past the cache', { version: 2 }, true],
+    ['of version 1', { version: 1 }, false],
+    ['of version 1, past the cache', { version: 1 }, true],
+  ] as const)('brings back files of every size from a repository %s', async (_, options, durable) => {
     using scratch = scratchFolder()
     makeMixedFolder(scratch.join('data'))
     const repository = await newRepository(scratch.join('repository'), options)
     const tree = await store(repository, scratch.join('data'))
-    const { errors, progress, plan } = await restoreForTest(repository, tree, scratch.join('out'))
+    const { errors, progress, plan } = await restoreForTest(repository, tree, scratch.join('out'), { durable })
     expect(errors).toEqual([])
     expect(describeFolder(scratch.join('out'))).toEqual(describeFolder(scratch.join('data')))
     expect(progress).toMatchObject({ files: plan.totals.files, bytes: plan.totals.bytes })

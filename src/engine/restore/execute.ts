@@ -17,11 +17,13 @@ import { deletedItems, itemOf, type RestorePlan, targetPathOf } from './restore-
 import { RestoreThreads } from './restore-threads.ts'
 import { SharedFiles } from './shared-files.ts'
 import { beginOnThreads } from './thread-plan.ts'
-import { type CreatedFile, EntryWriter, removeTree } from './threads/entry-writer.ts'
+import { type CreatedFile, EntryWriter, removeTree, type WriteRules } from './threads/entry-writer.ts'
 import type { FetchedStretch, RestoreResult, WrittenEntries } from './threads/messages.ts'
 
 export interface ExecuteOptions {
   readonly observer: RestoreObserver
+  /** The caller waits until all is on the disk: what is large is written there at once, past the system's cache. */
+  readonly durable?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -75,6 +77,7 @@ class Execution implements Disposable {
   readonly #threads: RestoreThreads
   readonly #observer: RestoreObserver
   readonly #signal: AbortSignal | undefined
+  readonly #rules: WriteRules
   readonly #writer: EntryWriter
   readonly #shared: SharedFiles
   readonly #failed = new Set<number>()
@@ -88,13 +91,14 @@ class Execution implements Disposable {
     this.#threads = threads
     this.#observer = options.observer
     this.#signal = options.signal
-    this.#writer = new EntryWriter(plan.entries, openDirectoryAt(Buffer.from(plan.target)), plan.rules)
+    this.#rules = { ...plan.rules, direct: options.durable ?? false }
+    this.#writer = new EntryWriter(plan.entries, openDirectoryAt(Buffer.from(plan.target)), this.#rules)
     this.#shared = new SharedFiles(this.#writer, plan.writing.tasksOfShared)
     this.#progress = { files: 0, bytes: plan.totals.presentBytes, deletedFiles: 0, errors: 0, totals: plan.totals }
   }
 
   async run(): Promise<RestoreOutcome> {
-    const { entries, content, rows, writing, target, rules, problems } = this.#plan
+    const { entries, content, rows, writing, target, problems } = this.#plan
     for (const feature of missingFeatures()) this.#observer.onWarning?.(feature)
     for (const { path, error } of problems) this.#report(path, error)
     const ready = beginOnThreads(this.#threads, this.#repository, {
@@ -103,7 +107,7 @@ class Execution implements Disposable {
       content,
       rows,
       placements: writing.placements,
-      rules,
+      rules: this.#rules,
     })
     // A failure is noticed when it is awaited.
     ready.catch(() => undefined)

@@ -96,6 +96,7 @@ function rulesOf(options: RestorePlanOptions): WriteRules {
     gid: process.getegid?.() ?? 0,
     isSuperuser: uid === 0,
     sparse: options.sparse ?? false,
+    direct: false,
     removeTrees: options.deleteOthers ?? false,
     excludeXattrs,
     includeXattrs,

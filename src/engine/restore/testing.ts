@@ -7,7 +7,7 @@ import { encodeTree, sortNodes } from '../repository/tree/encode-tree.ts'
 import { goMode } from '../repository/tree/mode.ts'
 import { createNode, type Node, type NodeFields, textToByteString } from '../repository/tree/node.ts'
 import { BlobWriter } from '../repository/write/blob-writer.ts'
-import { executeRestore, type RestoreOutcome } from './execute.ts'
+import { type ExecuteOptions, executeRestore, type RestoreOutcome } from './execute.ts'
 import { planRestore } from './plan.ts'
 import type { RestoreObserver } from './restore-observer.ts'
 import type { RestoredItem, RestorePlan, RestorePlanOptions } from './restore-plan.ts'
@@ -100,12 +100,12 @@ export async function restoreForTest(
   repository: Repository,
   tree: Id,
   target: string,
-  options: Partial<RestorePlanOptions> = {},
+  { durable, ...options }: Partial<RestorePlanOptions> & Pick<ExecuteOptions, 'durable'> = {},
 ): Promise<RestoreOutcome & ReturnType<typeof recordingObserver> & { readonly plan: RestorePlan }> {
   await using threads = new RestoreThreads(2)
   const plan = await planRestore(repository, tree, { target, ...options }, threads)
   const observer = recordingObserver()
-  const outcome = await executeRestore(repository, plan, { observer, signal: options.signal }, threads)
+  const outcome = await executeRestore(repository, plan, { observer, durable, signal: options.signal }, threads)
   return { plan, ...observer, ...outcome }
 }
 

@@ -2,6 +2,7 @@ import { HoldfastError } from '../../../lib/errors.ts'
 import { type Cipher, CRYPTO_OVERHEAD_BYTES } from '../../kernels/cipher.ts'
 import { hashTogether, type Sha256Job } from '../../kernels/sha256.ts'
 import { createZstd, type Zstd } from '../../kernels/zstd.ts'
+import { DIRECT_BLOCK_BYTES, directMemory } from '../../posix/direct-writes.ts'
 import type { Placements } from '../content-plan.ts'
 import type { DataBlobs } from '../data-blobs.ts'
 import type { ReadWindow } from './read-windows.ts'
@@ -14,10 +15,15 @@ const MAX_BATCH_BLOBS = 256
 export type ReadPiece = (window: ReadWindow) => Uint8Array
 
 export interface BlobSink {
-  /** A blob that is what its id says, and the placements that want it. `bytes` are valid during the call only. */
+  /**
+   * A blob that is what its id says, and the placements that want it. `bytes` are valid until `endBatch` has let go of its batch. Blobs that
+   * follow each other in a file often do so in memory.
+   */
   write(bytes: Uint8Array, from: number, to: number): void
   /** A blob that could not be had intact. */
   damaged(error: unknown, from: number, to: number): void
+  /** Some blobs have been handed over. On return only the latest `held` batches are still in use. */
+  endBatch(held: number): void
 }
 
 interface PendingBlob {
@@ -27,18 +33,28 @@ interface PendingBlob {
   readonly bytes: Uint8Array
 }
 
+/** One is filled while the others are on their way to the disk. */
+const BUFFERS_FOR_DIRECT_WRITES = 3
+
 /** Opens, decompresses and checks the blobs of a task. Keeps its buffers; belongs to one thread. */
 export class BlobReader {
   readonly #cipher: Cipher
   readonly #zstd: Zstd = createZstd({ level: 1 })
-  #plain = new Uint8Array(BATCH_BYTES)
+  /** Plaintext of batches, in turn. */
+  readonly #buffers: Uint8Array[]
+  readonly #alignment: number
+  #current = 0
   #compressed = new Uint8Array(BATCH_BYTES)
   #used = 0
   #pending: PendingBlob[] = []
   readonly #digests: readonly Uint8Array[]
 
-  constructor(cipher: Cipher) {
+  /** @param direct whether what is read is written directly: memory then lies as the files do, and is kept for longer */
+  constructor(cipher: Cipher, direct: boolean) {
     this.#cipher = cipher
+    const count = direct ? BUFFERS_FOR_DIRECT_WRITES : 1
+    this.#alignment = direct ? DIRECT_BLOCK_BYTES : 1
+    this.#buffers = Array.from({ length: count }, () => directMemory(BATCH_BYTES))
     const digests = new Uint8Array(MAX_BATCH_BLOBS * 32)
     this.#digests = Array.from({ length: MAX_BATCH_BLOBS }, (_, i) => digests.subarray(i * 32, i * 32 + 32))
   }
@@ -80,18 +96,35 @@ export class BlobReader {
     for (const [from, to] of blobRuns(placements, window)) {
       const row = placements.row[from]!
       const length = rows.plaintextLength(row)
-      if (this.#used + length > this.#plain.length || this.#pending.length === MAX_BATCH_BLOBS) this.#flush(rows, sink)
+      const position = placements.offset[from]!
+      if (this.#pending.length === MAX_BATCH_BLOBS || this.#place(position) + length > this.#plain.length)
+        this.#flush(rows, sink)
       try {
-        if (length > this.#plain.length) this.#plain = new Uint8Array(length)
-        const bytes = this.#plain.subarray(this.#used, this.#used + length)
+        const at = this.#place(position)
+        if (at + length > this.#plain.length) this.#plain = directMemory(at + length)
+        const bytes = this.#plain.subarray(at, at + length)
         const start = rows.offset(row) - window.offset
         this.#open(rows, row, piece.subarray(start, start + rows.length(row)), bytes)
         this.#pending.push({ row, from, to, bytes })
-        this.#used += length
+        this.#used = at + length
       } catch (error) {
         sink.damaged(error, from, to)
       }
     }
+  }
+
+  get #plain(): Uint8Array {
+    return this.#buffers[this.#current]!
+  }
+
+  set #plain(buffer: Uint8Array) {
+    this.#buffers[this.#current] = buffer
+  }
+
+  /** Where the next blob comes to lie in memory: as far into a block of it as into one of the file. */
+  #place(position: number): number {
+    const beyond = (position - this.#used) % this.#alignment
+    return this.#used + (beyond < 0 ? beyond + this.#alignment : beyond)
   }
 
   #open(rows: DataBlobs, row: number, sealed: Uint8Array, bytes: Uint8Array): void {
@@ -121,7 +154,9 @@ export class BlobReader {
     }
     pending.length = 0
     this.#used = 0
-    if (this.#plain.length > 4 * BATCH_BYTES) this.#plain = new Uint8Array(BATCH_BYTES)
+    if (this.#plain.length > 4 * BATCH_BYTES) this.#plain = directMemory(BATCH_BYTES)
+    sink.endBatch(this.#buffers.length - 1)
+    this.#current = (this.#current + 1) % this.#buffers.length
   }
 }
 

@@ -17,6 +17,8 @@ export interface WriteRules extends AttributeRules {
   readonly gid: number
   /** Leave holes in new files instead of writing zeros. */
   readonly sparse: boolean
+  /** Write large files past the system's cache: for who waits in the end until all is on the disk. */
+  readonly direct: boolean
   /** What stands in the way of an entry may be removed even if it is a directory with something in it. */
   readonly removeTrees: boolean
 }
@@ -27,6 +29,8 @@ export interface OpenFile {
   readonly fd: number
   /** Zeros need not be written: where nothing is written there are holes. */
   readonly hasHoles: boolean
+  /** Whether it may be written to past the system's cache: nothing of it is there. */
+  readonly mayBeDirect: boolean
 }
 
 /** A file whose attributes, when it was opened, are known. */
@@ -85,7 +89,7 @@ export class EntryWriter implements Disposable {
       const known = { uid: newFile.uid, gid: newFile.gid, mode, hasNoXattrs: newFile.isPlain }
       // Not reserved: the file system finds room when the pieces are together, and some would write zeros first.
       if (this.#rules.sparse || inPieces) ftruncateSync(fd, memory.number[entry]!)
-      return { entry, fd, hasHoles: this.#rules.sparse, known }
+      return { ...this.adoptFile(entry, fd), known }
     } catch (error) {
       closeSync(fd)
       throw error
@@ -102,16 +106,18 @@ export class EntryWriter implements Disposable {
       if (attributes.type !== 'file' || attributes.links !== 1) throw changedMeanwhile()
       if (attributes.size !== sizeBytes) ftruncateSync(fd, sizeBytes)
       const { uid, gid, mode } = attributes
-      return { entry, fd, hasHoles: false, known: { uid, gid, mode, hasNoXattrs: false } }
+      return { entry, fd, hasHoles: false, mayBeDirect: false, known: { uid, gid, mode, hasNoXattrs: false } }
     } catch (error) {
       closeSync(fd)
       throw error
     }
   }
 
-  /** A file that another thread has opened. */
+  /** A file that is open, perhaps by another thread. */
   adoptFile(entry: number, fd: number): OpenFile {
-    return { entry, fd, hasHoles: this.#rules.sparse && this.table.action(entry) !== 'update' }
+    const { sparse, direct } = this.#rules
+    const isNew = this.table.action(entry) !== 'update'
+    return { entry, fd, hasHoles: sparse && isNew, mayBeDirect: direct && !sparse && isNew }
   }
 
   /** Writes bytes at `offset` of a file. */

@@ -188,7 +188,7 @@ class ClusterRestore {
     const { progress } = await executeRestore(
       this.#cluster.job.repository,
       plan,
-      { observer, signal: this.#signal },
+      { observer, durable: this.#durable, signal: this.#signal },
       this.#threads,
     )
     this.#files = before.files + progress.files
