@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { replaceRepositoryUrl } from '../config/replace-url.ts'
 import {
@@ -89,12 +90,16 @@ export async function finishMaster(context: CommandContext, { from }: { readonly
           }),
       )
     } catch (error) {
-      // The keys are gone: an earlier call was cut off before its last step, or this is nothing of ours.
-      if (!isHoldfastError(error, 'HF_KEY_INVALID', 'HF_KEY_UNAVAILABLE')) throw error
+      // Keys or config are gone: an earlier call was cut off in its last steps, or this is nothing of ours.
+      if (!isHoldfastError(error, 'HF_KEY_INVALID', 'HF_KEY_UNAVAILABLE', 'HF_REPO_NOT_FOUND')) throw error
       const storage = await openStorageAt(context, await resolveRepository(context, old))
+      const { directory } = storage.properties
       try {
-        if (!(await removeRemains(storage, context.signal))) throw error
-        return 1
+        // Of a folder its own folders stay, so that where there is none it is the name that is wrong.
+        if (directory !== undefined && !existsSync(directory.path)) throw error
+        const files = await removeRemains(storage, context.signal)
+        if (files === undefined) throw error
+        return files
       } finally {
         await storage.close()
       }
@@ -102,6 +107,7 @@ export async function finishMaster(context: CommandContext, { from }: { readonly
   })
   const { output } = context
   if (output.json) output.message({ message_type: 'repository_removed', location: shown, files: removed })
+  else if (removed === 0) output.print(`nothing is left of a repository at ${shown}`)
   else output.print(`removed the old repository at ${shown}: ${removed} files`)
 }
 
@@ -129,7 +135,7 @@ async function makeOnce(
   const { password, keys, ...place } = await resolveRepository(context, destination)
   const storage = await openStorageAt(context, place)
   try {
-    const isThere = await storage.stat({ kind: 'config' }).then(
+    const isThere = await storage.stat({ kind: 'config' }, { signal: context.signal }).then(
       () => true,
       (error: unknown) => {
         if (isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) return false

@@ -1,7 +1,7 @@
 import { ageInDays } from '../engine/keys/key-age.ts'
 import type { PasswordKey } from '../engine/keys/password-key.ts'
 import type { KeyEnvelope } from '../engine/repository/key-envelope.ts'
-import { openRepository, type Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
+import { type OpenOptions, openRepository, type Repository } from '../engine/repository/repository.ts'
 import type { Storage } from '../engine/storage/storage.ts'
 import { HoldfastError, isHoldfastError } from '../lib/errors.ts'
 import { type Id, shortId } from '../lib/id.ts'
@@ -17,7 +17,7 @@ export async function openByAccess(
   context: CommandContext,
   access: ResolvedAccess,
   storage: Storage,
-  options: RepositoryOptions,
+  options: OpenOptions,
 ): Promise<Repository> {
   const { keys, password } = access
   if (keys !== undefined)
@@ -36,7 +36,7 @@ async function openByKeys(
   { output, clock, signal }: CommandContext,
   { load, maxAgeDays }: ConfiguredKeys,
   storage: Storage,
-  options: RepositoryOptions,
+  options: OpenOptions,
 ): Promise<Repository> {
   const { openBySealed } = await import('../engine/keys/open-sealed.ts')
   const open = (password: string, keyId: Id): Promise<Repository> =>

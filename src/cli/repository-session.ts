@@ -4,7 +4,7 @@ import { removeOldCaches } from '../engine/repository/cache-directory.ts'
 import type { RepositoryLock } from '../engine/repository/held-lock.ts'
 import { acquireLock } from '../engine/repository/lock.ts'
 import { repositoryLockFiles } from '../engine/repository/lock-files.ts'
-import { Repository, type RepositoryOptions } from '../engine/repository/repository.ts'
+import { type OpenOptions, Repository } from '../engine/repository/repository.ts'
 import { WriteGate, withCache, withDryRun, withListingsAhead, withWriteGate } from '../engine/storage/index.ts'
 import { displayLocation, openStorage } from '../engine/storage/locations.ts'
 import type { Storage } from '../engine/storage/storage.ts'
@@ -223,12 +223,13 @@ async function cleanUpCaches({ output, clock }: CommandContext, cacheDirectory: 
 }
 
 /** The options every repository is opened or made with. */
-export function repositoryOptions({ global, clock }: CommandContext): RepositoryOptions {
+export function repositoryOptions({ global, clock, signal }: CommandContext): OpenOptions {
   return {
     compression: global.compression,
     packBytes: global.packSizeBytes,
     extraVerify: global.noExtraVerify ? 'off' : 'compare',
     clock,
+    signal,
   }
 }
 

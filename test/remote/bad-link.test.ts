@@ -40,6 +40,23 @@ describe.skipIf(lacks('rclone'))('a server that is 200 ms away and fails now and
     scratch[Symbol.dispose]()
   })
 
+  test('who waits for it is stopped by a signal', { timeout: 60_000 }, async () => {
+    proxy.setFaults([{ effect: { type: 'answer', status: 503, headers: { 'Retry-After': '300' } } }])
+    const environment = { HOLDFAST_REPOSITORY: `rest:${proxy.url}/away/`, HOLDFAST_PASSWORD: PASSWORD }
+    const child = spawn(program, ['--no-cache', 'snapshots'], { env: { ...process.env, ...environment } })
+    let said = ''
+    child.stderr.on('data', (text) => {
+      // Only once: a second signal ends it in any case.
+      if (!said.includes('trying again') && `${said}${text}`.includes('trying again')) child.kill('SIGTERM')
+      said += text
+    })
+    const enough = setTimeout(() => child.kill('SIGKILL'), 40_000)
+    const status = await new Promise((resolve) => child.on('close', resolve))
+    clearTimeout(enough)
+    expect(said).toContain('trying again in 300 s')
+    expect(status).toBe(130)
+  })
+
   test(
     'everything works all the same',
     async () => {

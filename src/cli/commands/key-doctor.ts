@@ -109,7 +109,7 @@ async function examine(
   const findings = (await examineKeys(storage, await keys.load(), signal)).map(findingOf)
   if (password?.kind !== 'secret') return findings
   const read = password.read
-  const finding = await openRepositoryBy(storage, read).then(
+  const finding = await openRepositoryBy(storage, read, signal).then(
     (): Finding => ({ key: 'password', state: 'works' }),
     (error: unknown): Finding => {
       if (!isHoldfastError(error, 'HF_KEY_WRONG_PASSWORD', 'HF_KEY_INVALID', 'HF_SECRET_UNAVAILABLE')) throw error
@@ -119,8 +119,8 @@ async function examine(
   return [...findings, finding]
 }
 
-const openRepositoryBy = async (storage: Storage, read: () => Promise<string>): Promise<unknown> =>
-  openRepository(storage, { password: await read() })
+const openRepositoryBy = async (storage: Storage, read: () => Promise<string>, signal: AbortSignal): Promise<unknown> =>
+  openRepository(storage, { password: await read() }, { signal })
 
 function findingOf({ key, opens, error }: KeyExamination): Finding {
   if (error !== undefined) return { key: key.title, state: 'fails', error: error.message, hint: error.hint }

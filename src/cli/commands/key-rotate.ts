@@ -96,7 +96,7 @@ async function rotateTyped(context: CommandContext, password: string): Promise<R
 async function openedBy(context: CommandContext, password: string): Promise<string | undefined> {
   const storage = await openStorageAt(context, await resolveRepository(context))
   try {
-    return (await openRepository(storage, { password })).keyId
+    return (await openRepository(storage, { password }, { signal: context.signal })).keyId
   } catch (error) {
     if (isHoldfastError(error, 'HF_KEY_WRONG_PASSWORD')) return undefined
     throw error

@@ -68,7 +68,7 @@ export async function openBySealed<T>(
 ): Promise<Opened<T>> {
   const files = await loadSealed(storage, signal)
   // Where there is no repository at all, that is what there is to tell.
-  if (files.length === 0) await readConfig(storage)
+  if (files.length === 0) await readConfig(storage, signal)
   const failures: KeyFailure[] = []
   for (const key of keys) {
     if (!key.canOpen) continue

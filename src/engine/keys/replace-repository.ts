@@ -6,7 +6,7 @@ import { copySnapshots, splitByPresence } from '../repository/copy/copy-snapshot
 import type { CopyObserver } from '../repository/copy/snapshot-copier.ts'
 import type { Repository } from '../repository/repository.ts'
 import { loadSnapshots } from '../repository/snapshots.ts'
-import type { NamedFileKind, Storage } from '../storage/storage.ts'
+import type { FileRef, NamedFileKind, Storage } from '../storage/storage.ts'
 
 export interface ReplacementOptions {
   readonly threads: number
@@ -96,18 +96,21 @@ export async function removeReplaced(
 }
 
 /**
- * Removes the config file of a repository of which nothing else is left, as a removal leaves it that was cut off before its last step.
- * @returns false when there is more, which is left alone
+ * Removes the config file and the locks of a repository of which nothing else is left, as a removal leaves it that was cut off in its last
+ * steps, or behind them.
+ * @returns how many files were removed; undefined when there is more, which is left alone
  */
-export async function removeRemains(storage: Storage, signal?: AbortSignal): Promise<boolean> {
-  for (const kind of removalOrder) for await (const _ of storage.list(kind, { signal })) return false
-  try {
-    await storage.delete({ kind: 'config' }, { signal })
-  } catch (error) {
-    if (isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) return false
-    throw error
-  }
-  for await (const { name } of storage.list('lock', { signal }))
-    await storage.delete({ kind: 'lock', name }, { signal })
-  return true
+export async function removeRemains(storage: Storage, signal?: AbortSignal): Promise<number | undefined> {
+  for (const kind of removalOrder) for await (const _ of storage.list(kind, { signal })) return undefined
+  const locks = (await Array.fromAsync(storage.list('lock', { signal }))).map(({ name }) => name)
+  const files: readonly FileRef[] = [{ kind: 'config' }, ...locks.map((name) => ({ kind: 'lock' as const, name }))]
+  let removed = 0
+  for (const file of files)
+    try {
+      await storage.delete(file, { signal })
+      removed++
+    } catch (error) {
+      if (!isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) throw error
+    }
+  return removed
 }

@@ -25,14 +25,16 @@ export interface BegunRepository {
 export async function findBegun(
   storage: Storage,
   credentials: Credentials,
+  signal?: AbortSignal,
 ): Promise<BegunRepository | 'empty' | 'key' | 'snapshot' | 'index' | 'data'> {
-  for (const kind of ['snapshot', 'index', 'data'] as const) for await (const _ of storage.list(kind)) return kind
+  for (const kind of ['snapshot', 'index', 'data'] as const)
+    for await (const _ of storage.list(kind, { signal })) return kind
   let hasKeys = false
-  for await (const _ of storage.list('key')) hasKeys = true
+  for await (const _ of storage.list('key', { signal })) hasKeys = true
   if (!hasKeys) return 'empty'
   try {
-    const { key: master, id: keyId } = await openMasterKey(storage, credentials)
-    const { extension } = parseKeyFile(await storage.get({ kind: 'key', name: keyId }), keyId)
+    const { key: master, id: keyId } = await openMasterKey(storage, credentials, { signal })
+    const { extension } = parseKeyFile(await storage.get({ kind: 'key', name: keyId }, undefined, { signal }), keyId)
     return { master, keyId, id: parseEnvelope(extension, keyId)?.repository }
   } catch (error) {
     if (isHoldfastError(error, 'HF_KEY_WRONG_PASSWORD', 'HF_KEY_INVALID')) return 'key'

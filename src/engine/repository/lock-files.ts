@@ -3,18 +3,18 @@ import type { Repository } from './repository.ts'
 
 /** The lock files of a repository: what locking needs of it. */
 export interface LockFiles {
-  list(): Promise<readonly { readonly name: Id; readonly sizeBytes: number }[]>
+  list(signal?: AbortSignal): Promise<readonly { readonly name: Id; readonly sizeBytes: number }[]>
   /** The JSON of a lock, authenticated. */
-  load(id: Id): Promise<Uint8Array>
+  load(id: Id, signal?: AbortSignal): Promise<Uint8Array>
   save(json: Uint8Array): Promise<Id>
   /** HF_STORAGE_NOT_FOUND when it is gone already; some storages do not notice. */
   remove(id: Id): Promise<void>
 }
 
-/** The lock files of an open repository. Calls run to their end: a lock must be removable when everything else has been cancelled. */
+/** The lock files of an open repository. What writes runs to its end: a lock must be removable when everything else has been cancelled. */
 export const repositoryLockFiles = (repository: Repository): LockFiles => ({
-  list: () => Array.fromAsync(repository.storage.list('lock')),
-  load: (id) => repository.loadUnpacked('lock', id),
+  list: (signal) => Array.fromAsync(repository.storage.list('lock', { signal })),
+  load: (id, signal) => repository.loadUnpacked('lock', id, signal),
   save: (json) => repository.saveUnpacked('lock', json),
   remove: (id) => repository.storage.delete({ kind: 'lock', name: id }),
 })

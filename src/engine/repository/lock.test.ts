@@ -279,6 +279,16 @@ describe('taking a lock', () => {
     expect(files.files.size).toBe(0)
   })
 
+  test('a storage that refuses to show locks ends the attempt at once', async () => {
+    const files = new MemoryLocks()
+    files.before = (call) => {
+      if (call === 'list') throw new HoldfastError('HF_STORAGE_DENIED', 'no')
+    }
+    await expect(acquireLock(files, { exclusive: false, clock: new FakeClock() })).rejects.toMatchObject({
+      code: 'HF_STORAGE_DENIED',
+    })
+  })
+
   test('a storage that fails to write ends the attempt', async () => {
     const files = new MemoryLocks()
     files.before = (call) => {

@@ -23,6 +23,8 @@ const LONGEST_RETRY_MS = 60_000
 /** How often unreadable locks are read again, and the first wait before that; it doubles. */
 const UNREADABLE_TRIES = 4
 const UNREADABLE_WAIT_MS = 5_000
+/** A lock that is being written, or was renewed or given back meanwhile. What a store refuses, and what its retries gave up, does not pass. */
+const MAY_PASS = ['HF_DATA_DAMAGED', 'HF_CRYPTO_AUTH', 'HF_STORAGE_NOT_FOUND', 'HF_STORAGE_SHORT'] as const
 /** How often locks may vanish under our hands before that counts as unreadable. */
 const VANISHED_TRIES = 10
 const PARALLEL_LOADS = 5
@@ -118,15 +120,15 @@ async function refuseOthers(files: LockFiles, options: LockOptions, own: Id | un
   let waitMs = UNREADABLE_WAIT_MS
   for (let tries = 1, vanished = 0; ; ) {
     try {
-      const others = (await files.list()).filter(({ name, sizeBytes }) => sizeBytes > 0 && !harmless.has(name))
+      const others = (await files.list(signal)).filter(({ name, sizeBytes }) => sizeBytes > 0 && !harmless.has(name))
       await forEachParallel(others, PARALLEL_LOADS, async ({ name }) => {
-        const other = decodeLock(await files.load(name), name)
+        const other = decodeLock(await files.load(name, signal), name)
         if (options.exclusive || other.exclusive) throw lockedBy(other, name, options)
         harmless.add(name)
       })
       return
     } catch (error) {
-      if (isHoldfastError(error, 'HF_REPO_LOCKED')) throw error
+      if (!isHoldfastError(error, ...MAY_PASS)) throw error
       // Renewed or released while we looked; a renewed one has another name, which only a new listing shows.
       if (isHoldfastError(error, 'HF_STORAGE_NOT_FOUND') && ++vanished < VANISHED_TRIES) continue
       if (tries++ === UNREADABLE_TRIES) throw unreadable(error)

@@ -9,9 +9,9 @@ import { openKeyFile, parseKeyFile } from './keys.ts'
 const MAX_KEYS_TRIED = 20
 
 /** The config file as it is stored. @throws HoldfastError HF_REPO_NOT_FOUND */
-export async function readConfig(storage: Storage): Promise<Uint8Array> {
+export async function readConfig(storage: Storage, signal?: AbortSignal): Promise<Uint8Array> {
   try {
-    return await storage.get({ kind: 'config' })
+    return await storage.get({ kind: 'config' }, undefined, { signal })
   } catch (cause) {
     if (!isHoldfastError(cause, 'HF_STORAGE_NOT_FOUND')) throw cause
     throw new HoldfastError(
@@ -26,9 +26,9 @@ export async function readConfig(storage: Storage): Promise<Uint8Array> {
 }
 
 /** Names of all key files. */
-export async function listKeys(storage: Storage): Promise<Id[]> {
+export async function listKeys(storage: Storage, signal?: AbortSignal): Promise<Id[]> {
   const names: Id[] = []
-  for await (const file of storage.list('key')) names.push(file.name)
+  for await (const file of storage.list('key', { signal })) names.push(file.name)
   return names
 }
 
@@ -39,16 +39,16 @@ export async function listKeys(storage: Storage): Promise<Id[]> {
 export async function openMasterKey(
   storage: Storage,
   credentials: Credentials,
-  listed?: readonly Id[],
+  { listed, signal }: { readonly listed?: readonly Id[]; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<{ key: MasterKey; id: Id }> {
-  const names = [...(listed ?? (await listKeys(storage)))]
+  const names = [...(listed ?? (await listKeys(storage, signal)))]
   const hint = credentials.keyHint
   if (hint !== undefined) names.sort((a, b) => Number(b.startsWith(hint)) - Number(a.startsWith(hint)))
   let invalid: unknown
   for (const id of names.slice(0, MAX_KEYS_TRIED)) {
     try {
       const key = await openKeyFile(
-        parseKeyFile(await storage.get({ kind: 'key', name: id }), id),
+        parseKeyFile(await storage.get({ kind: 'key', name: id }, undefined, { signal }), id),
         credentials.password,
         id,
       )

@@ -39,7 +39,12 @@ export interface RepositoryOptions {
   readonly clock?: Clock | undefined
 }
 
-export interface InitOptions extends RepositoryOptions {
+/** Of opening alone; what is done with the repository has its own signal. */
+export interface OpenOptions extends RepositoryOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface InitOptions extends OpenOptions {
   readonly version?: RepositoryVersion | undefined
   /** Cut files as another repository does, so that copies between the two share blobs. */
   readonly chunkerPolynomial?: bigint | undefined
@@ -310,12 +315,12 @@ export async function initRepository(
     new HoldfastError('HF_REPO_EXISTS', `there already is a ${what} at ${storage.location}`, {
       hint: 'choose an empty place, or use the repository that is there',
     })
-  if (await isPresent(storage, { kind: 'config' })) throw exists('repository config file')
-  const begun = await findBegun(storage, credentials)
+  if (await isPresent(storage, { kind: 'config' }, options.signal)) throw exists('repository config file')
+  const begun = await findBegun(storage, credentials, options.signal)
   if (typeof begun === 'string' && begun !== 'empty') throw exists(`repository ${begun} file`)
   const fresh = newConfig(options.version ?? 2, options.chunkerPolynomial)
   const config = begun === 'empty' ? fresh : { ...fresh, id: begun.id ?? fresh.id }
-  await storage.create()
+  await storage.create({ signal: options.signal })
   const { master, keyId } = begun === 'empty' ? await saveFirstKey(storage, credentials, config.id, options) : begun
   await storage.put({ kind: 'config' }, sealWith(createCipher(master), encodeConfig(config)))
   return new Repository(storage, config, master, keyId, options)
@@ -340,13 +345,14 @@ async function saveFirstKey(
 export async function openRepository(
   storage: Storage,
   credentials: Credentials,
-  options: RepositoryOptions = {},
+  options: OpenOptions = {},
 ): Promise<Repository> {
+  const { signal } = options
   // At the same time; but when there is no repository, that is what there is to tell.
-  const keys = listKeys(storage)
+  const keys = listKeys(storage, signal)
   keys.catch(() => undefined)
-  const stored = await readConfig(storage)
-  const { key, id } = await openMasterKey(storage, credentials, await keys)
+  const stored = await readConfig(storage, signal)
+  const { key, id } = await openMasterKey(storage, credentials, { listed: await keys, signal })
   const cipher = createCipher(key)
   return new Repository(storage, decodeConfig(openWith(cipher, stored, 'the config file')), key, id, options)
 }
@@ -358,9 +364,9 @@ export async function saveKeyFile(storage: Storage, json: Uint8Array): Promise<I
   return name
 }
 
-async function isPresent(storage: Storage, file: FileRef): Promise<boolean> {
+async function isPresent(storage: Storage, file: FileRef, signal: AbortSignal | undefined): Promise<boolean> {
   try {
-    await storage.stat(file)
+    await storage.stat(file, { signal })
     return true
   } catch (error) {
     if (isHoldfastError(error, 'HF_STORAGE_NOT_FOUND')) return false

@@ -9,13 +9,14 @@ export interface NetworkFailure {
 }
 
 const address = 'Check the name of the server or account, and whether this machine reaches it.'
+const port = 'Check the host and the port, and that the server runs.'
 const trust =
   'Let this machine trust the authority that signed it, for instance with NODE_EXTRA_CA_CERTS; then check its name and time.'
 
 const failures: Readonly<Record<string, readonly [words: string, NetworkFailure['options']]>> = {
   ENOTFOUND: ['there is no host of this name', { retry: 'after-fix', hint: address }],
-  EAI_AGAIN: ['its name cannot be looked up now', {}],
-  ECONNREFUSED: ['nothing listens at its address', {}],
+  EAI_AGAIN: ['its name cannot be looked up now', { hint: address }],
+  ECONNREFUSED: ['nothing listens at its address', { hint: port }],
   ECONNRESET: ['the connection was cut', {}],
   ECONNABORTED: ['the connection was cut', {}],
   EPIPE: ['the connection was cut', {}],
@@ -24,12 +25,12 @@ const failures: Readonly<Record<string, readonly [words: string, NetworkFailure[
   HPE_INVALID_CONSTANT: ['what came back is no HTTP', { retry: 'after-fix', hint: address }],
   ERR_STREAM_PREMATURE_CLOSE: ['the connection was cut', {}],
   REQUEST_SEND_ERROR: ['the connection was cut', {}],
-  ETIMEDOUT: ['it did not answer in time', {}],
-  UND_ERR_CONNECT_TIMEOUT: ['it did not answer in time', {}],
+  ETIMEDOUT: ['it did not answer in time', { hint: address }],
+  UND_ERR_CONNECT_TIMEOUT: ['it did not answer in time', { hint: address }],
   UND_ERR_HEADERS_TIMEOUT: ['it did not answer in time', {}],
   UND_ERR_BODY_TIMEOUT: ['it stopped in the middle of an answer', {}],
-  EHOSTUNREACH: ['no way leads to it', {}],
-  ENETUNREACH: ['no way leads to it', {}],
+  EHOSTUNREACH: ['no way leads to it', { hint: address }],
+  ENETUNREACH: ['no way leads to it', { hint: address }],
   CERT_HAS_EXPIRED: ['its certificate has expired', { retry: 'after-fix', hint: trust }],
   CERT_NOT_YET_VALID: [
     'its certificate is not valid yet',
@@ -40,11 +41,27 @@ const failures: Readonly<Record<string, readonly [words: string, NetworkFailure[
   SELF_SIGNED_CERT_IN_CHAIN: ['its certificate is not trusted', { retry: 'after-fix', hint: trust }],
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: ['its certificate is not trusted', { retry: 'after-fix', hint: trust }],
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ['its certificate is not trusted', { retry: 'after-fix', hint: trust }],
-  EPROTO: ['it speaks no TLS there', { retry: 'after-fix', hint: 'Check the port, and https or http.' }],
-  ERR_SSL_WRONG_VERSION_NUMBER: [
-    'it speaks no TLS there',
-    { retry: 'after-fix', hint: 'Check the port, and https or http.' },
-  ],
+}
+
+/** What OpenSSL could not make of the other side; undefined for other failures. Its reason stands in the code or, when sending failed first, in the text. */
+export function handshakeFailure(code: string, error: unknown): 'no TLS' | 'refused' | undefined {
+  if (!/^EPROTO$|^ERR_SSL/.test(code)) return undefined
+  const reason = `${code} ${error instanceof Error ? error.message : ''}`
+  return /wrong.version.number|packet.length.too.long|http.request/i.test(reason) ? 'no TLS' : 'refused'
+}
+
+/** When a server breaks off the handshake. */
+export const clientCertificateHint = 'Does the server ask for a certificate of ours (--tls-client-cert)?'
+
+function handshakeWords(code: string, error: unknown): NetworkFailure | undefined {
+  const failure = handshakeFailure(code, error)
+  if (failure === undefined) return undefined
+  const isTls = failure !== 'no TLS'
+  return {
+    code,
+    words: isTls ? 'no encrypted connection can be made' : 'it speaks no TLS there',
+    options: { retry: 'after-fix', hint: isTls ? clientCertificateHint : 'Check the port, and https or http.' },
+  }
 }
 
 /** What the system says about a call that got no answer, looking through wrapped errors too; undefined when it says nothing known. */
@@ -56,6 +73,8 @@ export function networkFailure(error: unknown): NetworkFailure | undefined {
       const code = systemErrorCode(part)
       const found = code === undefined ? undefined : failures[code]
       if (found !== undefined) return { code: code!, words: found[0], options: found[1] }
+      const handshake = code === undefined ? undefined : handshakeWords(code, part)
+      if (handshake !== undefined) return handshake
     }
   }
   return undefined

@@ -53,6 +53,32 @@ describe('retry', () => {
     expect(Math.max(...clock.sleeps)).toBeLessThanOrEqual(90_000)
   })
 
+  test('a store that has never answered is given up after seconds, whatever is asked of it at the same time', async () => {
+    const away = new HoldfastError('HF_STORAGE_UNREACHABLE', 'nothing listens there')
+    for (const operation of ['get', 'list'] as const) {
+      const { storage, clock, events } = setUp([failing(operation, Number.POSITIVE_INFINITY, away)])
+      const ask = () => (operation === 'get' ? storage.get(file) : listFiles(storage, 'index'))
+      expect(await errorFrom(ask as () => Promise<unknown>)).toBe(away)
+      expect(events.length).toBeGreaterThan(1)
+      expect(clock.sleeps.reduce((sum, delay) => sum + delay, 0)).toBeLessThanOrEqual(5000)
+    }
+  })
+
+  test.each([
+    ['a success', undefined],
+    ['a refusal', denied],
+    ['a hiccup', hiccup],
+  ])('a store that has answered once, with %s, is waited for however long it is away', async (_, answer) => {
+    const away = new HoldfastError('HF_STORAGE_UNREACHABLE', 'nothing listens there')
+    const { storage, clock } = setUp([
+      ...(answer === undefined ? [] : [failing('put', 1, answer)]),
+      failing('get', Number.POSITIVE_INFINITY, away),
+    ])
+    await storage.put(file, content).catch(() => undefined)
+    expect(await errorFrom(() => storage.get(file))).toBe(away)
+    expect(clock.sleeps.reduce((sum, delay) => sum + delay, 0)).toBeGreaterThan(13 * 60_000)
+  })
+
   test('makes a second attempt however long the first one took', async () => {
     const { storage, below } = setUp([failing('stat', Number.POSITIVE_INFINITY)], { maxElapsedMs: 0 })
     await errorFrom(() => storage.stat(file))

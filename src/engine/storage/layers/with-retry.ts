@@ -19,6 +19,8 @@ export interface RetryOptions {
   readonly clock?: Clock
   /** No new attempt starts so long after the first one; 15 minutes by default, as restic. The second attempt is always made. */
   readonly maxElapsedMs?: number
+  /** The same while the store has never answered: then it is the location that is wrong, more often than the network; 5 seconds by default. */
+  readonly firstAnswerMs?: number
   /** Before the second attempt, doubled for each further one, up to a minute; spread by half of it to either side. */
   readonly initialDelayMs?: number
   readonly onRetry?: (event: RetryEvent) => void
@@ -37,7 +39,14 @@ const MAX_ASKED_DELAY_MS = 5 * 60_000
  * yielded nothing. A store that says when to come again (`retryAfterMs` of an error's context) is believed.
  */
 export function withRetry(storage: Storage, options: RetryOptions = {}): Storage {
-  const { clock = systemClock, maxElapsedMs = 15 * 60_000, initialDelayMs = 1000, onRetry } = options
+  const {
+    clock = systemClock,
+    maxElapsedMs = 15 * 60_000,
+    firstAnswerMs = 5_000,
+    initialDelayMs = 1000,
+    onRetry,
+  } = options
+  let hasAnswered = false
 
   /** Waits before the next attempt, or throws `error` when there should be none. */
   async function pause(
@@ -48,6 +57,7 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
     signal?: AbortSignal,
   ): Promise<void> {
     if (signal?.aborted) throw interruption(signal)
+    if (!isHoldfastError(error, 'HF_STORAGE_UNREACHABLE')) hasAnswered = true
     if (!isHoldfastError(error) || error.retry !== 'later' || error.code === 'HF_INTERRUPTED') throw error
     const elapsedMs = Number((clock.now() - start) / 1_000_000n)
     const isThrottled = error.code === 'HF_STORAGE_THROTTLED'
@@ -57,6 +67,7 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
     )
     const spreadMs = Math.round(plannedMs * (0.5 + randomBelow(1001) / 1000))
     const delayMs = Math.max(spreadMs, askedDelayMs(error))
+    if (!hasAnswered && elapsedMs + delayMs > firstAnswerMs) throw error
     if (failures > 1 && elapsedMs + delayMs > maxElapsedMs) throw error
     onRetry?.({ call, error, failures, delayMs })
     await sleepUnlessInterrupted(clock, delayMs, signal)
@@ -71,7 +82,9 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
     for (let failures = 0; ; ) {
       throwIfInterrupted(options?.signal)
       try {
-        return await attempt(failures)
+        const result = await attempt(failures)
+        hasAnswered = true
+        return result
       } catch (error) {
         failures += 1
         await pause(call, error, failures, start, options?.signal)
@@ -133,10 +146,12 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
           for await (const file of storage.list(kind, options)) {
             if (yielded.has(file.name)) continue
             yielded.add(file.name)
+            hasAnswered = true
             yield file
             // Getting on starts the count anew, so that a slow reader does not use up the time for retries.
             failures = 0
           }
+          hasAnswered = true
           return
         } catch (error) {
           if (failures === 0) start = clock.now()

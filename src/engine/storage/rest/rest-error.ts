@@ -1,6 +1,6 @@
 import { type ErrorCode, HoldfastError, type HoldfastErrorOptions, systemErrorCode } from '../../../lib/errors.ts'
 import { interruption } from '../interruption.ts'
-import { unreachableError } from '../network-error.ts'
+import { clientCertificateHint, handshakeFailure, unreachableError } from '../network-error.ts'
 import type { HttpReply } from './http-connection.ts'
 
 /** What was tried: "cannot write data/ab12cd34 in rest:http://host/". */
@@ -114,13 +114,14 @@ export function connectionError(attempted: Attempted, cause: unknown, state: Con
 
   const [words, hint] = tlsFailures[systemCode] ?? []
   if (words !== undefined) return failed('HF_STORAGE_UNTRUSTED', words, { hint: hint! })
-  if (systemCode === 'ERR_SSL_WRONG_VERSION_NUMBER' || systemCode === 'ERR_SSL_PACKET_LENGTH_TOO_LONG')
+  const handshake = handshakeFailure(systemCode, cause)
+  if (handshake === 'no TLS')
     return failed('HF_STORAGE_UNTRUSTED', 'the server does not speak TLS', {
       hint: 'Is it http: and not https:? Then what is sent can be seen on the way; the repository itself is encrypted.',
     })
-  if (/^ERR_SSL|^EPROTO/.test(systemCode))
+  if (handshake === 'refused')
     return failed('HF_STORAGE_UNTRUSTED', `no encrypted connection can be made: ${reasonOf(cause)}`, {
-      hint: 'Does the server ask for a certificate of ours (--tls-client-cert)?',
+      hint: clientCertificateHint,
     })
   if (systemCode.startsWith('HPE_'))
     return failed('HF_STORAGE_LOCATION', 'what answers there does not speak HTTP', { hint: noServer })

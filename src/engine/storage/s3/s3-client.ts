@@ -107,12 +107,16 @@ export class S3Client {
     throwIfInterrupted(options?.signal)
     const request = options?.signal === undefined ? {} : { abortSignal: options.signal }
     const attempt = async (): Promise<Output> => run(await this.#connected(), request)
+    // Calls of the same moment all learn of another region, each about its own attempt.
+    const asked = this.region
     try {
       return await attempt().catch((error: unknown) => {
         const region = expectedRegion(error)
-        if (region === undefined || region === this.region || this.#settings.options.region !== undefined) throw error
-        this.#region = region
-        this.#client = undefined
+        if (region === undefined || region === asked || this.#settings.options.region !== undefined) throw error
+        if (region !== this.region) {
+          this.#region = region
+          this.#client = undefined
+        }
         return attempt()
       })
     } catch (error) {

@@ -1,5 +1,5 @@
 import { type ErrorCode, HoldfastError, type HoldfastErrorOptions, systemErrorCode } from '../../../lib/errors.ts'
-import { networkFailure } from '../network-error.ts'
+import { handshakeFailure, networkFailure } from '../network-error.ts'
 
 /** What was asked of the store, for messages. */
 export interface S3Call {
@@ -20,6 +20,7 @@ export interface S3Target {
 type Failure = readonly [code: ErrorCode, words: string, options?: Pick<HoldfastErrorOptions, 'hint' | 'retry'>]
 
 const KEYS = 'Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile that they come from.'
+const ADDRESS = 'Check the name of the server, and whether this machine reaches it.'
 const LATER: Pick<HoldfastErrorOptions, 'retry'> = { retry: 'later' }
 
 /** Names of errors as S3 and compatible stores send them. */
@@ -78,7 +79,11 @@ const byName: Readonly<Record<string, (target: S3Target, call: S3Call) => Failur
   ObjectLocked: () => ['HF_STORAGE_RETAINED', 'the store retains it'],
   ObjectLockConfigurationNotFoundError: ({ bucket }) => noObjectLock(bucket),
   InvalidBucketState: ({ bucket }) => noObjectLock(bucket),
-  InvalidBucketName: ({ bucket }) => ['HF_STORAGE_LOCATION', `${JSON.stringify(bucket)} is no name of a bucket`],
+  InvalidBucketName: ({ bucket }) => [
+    'HF_STORAGE_LOCATION',
+    `${JSON.stringify(bucket)} is no name of a bucket`,
+    { hint: 'Names of buckets have 3 to 63 lower-case letters, digits, dots and hyphens.' },
+  ],
   QuotaExceeded: () => full(),
   XMinioAdminBucketQuotaExceeded: () => full(),
   XMinioStorageFull: () => full(),
@@ -119,11 +124,6 @@ const noObjectLock = (bucket: string): Failure => [
 const byConnection: Readonly<Record<string, Failure>> = {
   ECONNRESET: ['HF_STORAGE_IO', 'the connection broke', LATER],
   EPIPE: ['HF_STORAGE_IO', 'the connection broke', LATER],
-  EPROTO: [
-    'HF_STORAGE_UNREACHABLE',
-    'it does not speak TLS',
-    { retry: 'after-fix', hint: 'For a store without TLS write s3:http://HOST:PORT/BUCKET.' },
-  ],
 }
 
 const CERTIFICATE = /^(CERT_|ERR_TLS_CERT|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH)/
@@ -201,6 +201,12 @@ function failureOf(error: SdkError, name: string, status: number | undefined, ca
   if (status === 429) return throttled()
   if (status === 503) return ['HF_STORAGE_THROTTLED', 'the store is busy']
   if (status === 507) return full()
+  if (status === 400 && error.message?.includes('Deserialization error'))
+    return [
+      'HF_STORAGE_LOCATION',
+      'what answers there is no S3 store',
+      { hint: 'Check the host and the port, and http or https: s3:https://HOST:PORT/BUCKET/PREFIX.' },
+    ]
   const words = `the store says ${name}${error.message === undefined ? '' : `: ${oneLine(error.message)}`}`
   return ['HF_STORAGE_IO', words, { retry: status >= 500 || status < 400 ? 'later' : 'never' }]
 }
@@ -209,15 +215,25 @@ function connectionFailure(error: SdkError): Failure {
   const code = systemErrorCode(error) ?? systemErrorCode((error as { cause?: unknown }).cause) ?? ''
   const known = Object.hasOwn(byConnection, code) ? byConnection[code] : undefined
   if (known !== undefined) return known
+  const cause = systemErrorCode(error) === undefined ? (error as { cause?: unknown }).cause : error
+  if (handshakeFailure(code, cause) === 'no TLS')
+    return [
+      'HF_STORAGE_UNREACHABLE',
+      'it does not speak TLS',
+      { retry: 'after-fix', hint: 'For a store without TLS write s3:http://HOST:PORT/BUCKET.' },
+    ]
   const network = networkFailure(error)
   if (network !== undefined && !CERTIFICATE.test(code))
     return ['HF_STORAGE_UNREACHABLE', network.words, network.options]
-  if (error.name === 'TimeoutError') return ['HF_STORAGE_UNREACHABLE', 'it did not answer in time']
+  if (error.name === 'TimeoutError') return ['HF_STORAGE_UNREACHABLE', 'it did not answer in time', { hint: ADDRESS }]
   if (CERTIFICATE.test(code))
     return [
       'HF_STORAGE_UNREACHABLE',
       `its certificate is not to be trusted: ${code}`,
-      { retry: 'after-fix', hint: 'For a private authority name a file with its certificate in AWS_CA_BUNDLE.' },
+      {
+        retry: 'after-fix',
+        hint: 'For a private authority name a file with its certificate by --cacert or AWS_CA_BUNDLE.',
+      },
     ]
   return [
     'HF_STORAGE_IO',

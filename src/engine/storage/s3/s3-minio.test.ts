@@ -106,6 +106,15 @@ describe.skipIf(lacks('minio'))('MinIO with TLS, in a region', () => {
     await found.create()
     await found.put({ kind: 'config' }, randomBytes(10), { replace: true })
     await found.close()
+    // As when a repository is opened: the first calls are made at the same time.
+    const opening = openS3(`${url}/bucket`, { environment, network })
+    const asked = [
+      opening.stat({ kind: 'config' }),
+      opening.get({ kind: 'config' }),
+      Array.fromAsync(opening.list('key')),
+    ]
+    expect((await Promise.allSettled(asked)).map(({ status }) => status)).toEqual(asked.map(() => 'fulfilled'))
+    await opening.close()
     await wrong.close()
   })
 })
