@@ -29,6 +29,26 @@ test('gives every byte once and in order, however slowly it is read', async () =
   expect(Buffer.concat(pieces).equals(content)).toBe(true)
 })
 
+test('takes what is sent little by little in pieces that are worth it', async () => {
+  const piece = Buffer.alloc(8192, 1)
+  const arrival = await connectedTo((peer) => {
+    let sent = 0
+    const send = (): void => {
+      if (sent++ === 1000) peer.end()
+      else peer.write(piece, () => setImmediate(send))
+    }
+    send()
+  })
+  let count = 0
+  let bytes = 0
+  for await (const { length } of arrival.takeOver()) {
+    count++
+    bytes += length
+  }
+  expect(bytes).toBe(1000 * piece.length)
+  expect(count).toBeLessThan(500)
+})
+
 test('is a stream like others until it is taken over', async () => {
   const arrival = await connectedTo((peer) => {
     peer.write('hello')

@@ -1,7 +1,14 @@
 import { Socket } from 'node:net'
+import { systemClock } from '../../lib/clock.ts'
 
 /** What one read of the socket takes at most: the system keeps what comes meanwhile. */
 const BUFFER_BYTES = 256 * 1024
+
+/** What a server writes at a time while it sends rows. What is shorter is the end of something, and nothing may follow. */
+const SENT_BYTES = 8 * 1024
+/** When less has come of much, it is given a moment: being woken for every few kilobytes costs more than what is done with them. */
+const WORTHWHILE_BYTES = 64 * 1024
+const MOMENT_MS = 1
 
 /**
  * A socket that reads into one buffer that it keeps. A stream of Node makes a new one of 64 KiB for every read, and collecting them costs a
@@ -29,6 +36,7 @@ export class ArrivalSocket {
     const { stream } = this
     this.#isTakenOver = true
     let failure: Error | undefined
+    let waits = false
     const onError = (error: Error): void => {
       failure = error
     }
@@ -39,6 +47,11 @@ export class ArrivalSocket {
         while (this.#arrived === 0) {
           if (failure !== undefined) throw failure
           if (stream.destroyed || stream.readableEnded) return
+          if (waits) {
+            waits = false
+            await systemClock.sleep(MOMENT_MS)
+            continue
+          }
           const { promise, resolve } = Promise.withResolvers<void>()
           this.#wake = resolve
           stream.resume()
@@ -46,6 +59,7 @@ export class ArrivalSocket {
         }
         const piece = this.#buffer.subarray(0, this.#arrived)
         this.#arrived = 0
+        waits = piece.length >= SENT_BYTES && piece.length < WORTHWHILE_BYTES
         yield piece
       }
     } finally {
