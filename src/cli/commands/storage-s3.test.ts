@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type OurStage, ourStage } from '../../../test/support/our-stage.ts'
 import { lacks } from '../../../test/support/requirements.ts'
 import { type MinioServer, startMinio } from '../../../test/support/servers/minio.ts'
+import { sessionFor } from '../../../test/support/servers/minio-session.ts'
 import { PASSWORD } from '../../../test/support/test-repository.ts'
 
 const few = ['--objects', '20', '--large-file', '1M']
@@ -80,6 +81,29 @@ describe.skipIf(lacks('minio'))('with a bucket of MinIO', () => {
     await server.s3.putBucketPolicy({ Bucket: 'plain', Policy })
     expect(await badAt('plain')).toEqual(['transport', 'access'])
     await server.s3.deleteBucketPolicy({ Bucket: 'plain' })
+  }, 60_000)
+
+  test('storage:verify finds that everybody may read files before there are any, also where the policy may not be looked at', async () => {
+    const Statement = {
+      Effect: 'Allow',
+      Principal: '*',
+      Action: 's3:GetObject',
+      Resource: 'arn:aws:s3:::versions/shop/*',
+    }
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [Statement] })
+    await server.s3.putBucketPolicy({ Bucket: 'versions', Policy })
+    const Action = ['s3:*Object', 's3:*ObjectVersion', 's3:List*', 's3:CreateBucket', 's3:AbortMultipartUpload']
+    const limited = await sessionFor(server, {
+      Version: '2012-10-17',
+      Statement: [{ Effect: 'Allow', Action, Resource: ['arn:aws:s3:::*'] }],
+    })
+    const args = ['storage:verify', 'versions', ...few]
+    const { exitCode, stderr, stdout } = await stage.run(args, { environment: { ...environment, ...limited } })
+    expect(exitCode, stdout).toBe(4)
+    expect(stderr).toContain('BAD      access: anybody can read a file written here')
+    expect(stderr).not.toContain('the policy of the bucket is public')
+    await server.s3.deleteBucketPolicy({ Bucket: 'versions' })
+    expect((await server.s3.listObjectVersions({ Bucket: 'versions' })).Versions ?? []).toEqual([])
   }, 60_000)
 
   test('storage:speed measures it and leaves nothing', async () => {

@@ -1,6 +1,8 @@
+import { sha256Hex } from '../../engine/kernels/sha256.ts'
 import { type StoreFinding, verifyStorage } from '../../engine/storage/index.ts'
 import type { Storage } from '../../engine/storage/storage.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
+import { randomBytes } from '../../lib/random.ts'
 import type { Command } from '../command.ts'
 import type { CommandContext } from '../context.ts'
 import { type StorageVerifyOptions, storageVerifyDescription } from '../descriptions/storage.ts'
@@ -16,13 +18,14 @@ export const storageVerifyCommand: Command<StorageVerifyOptions> = {
     try {
       context.output.print(storage.location)
       const broken = await runContract(context, scratch, options)
-      const bad = await examine(context, storage)
+      const bad = await examine(context, storage, scratch)
       if (broken + bad === 0) return 0
       throw new HoldfastError(
         'HF_VERIFICATION_FAILED',
         `${storage.location}: ${broken} promises are broken, ${bad} things are set up badly`,
       )
     } finally {
+      await scratch.features.removeLayout?.()
       await scratch.close()
       await storage.close()
     }
@@ -36,23 +39,19 @@ async function runContract(
   { objects, largeBytes }: StorageVerifyOptions,
 ): Promise<number> {
   let broken = 0
-  try {
-    for await (const { name, durationMs, error } of verifyStorage(scratch, {
-      listedFiles: objects,
-      largeFileBytes: Math.max(1024, largeBytes),
-    })) {
-      if (isHoldfastError(error, 'HF_INTERRUPTED')) throw error
-      if (error !== undefined) broken += 1
-      const outcome = error === undefined ? 'passed' : 'failed'
-      const detail = error instanceof Error ? error.message : undefined
-      if (output.json)
-        output.message({ message_type: 'check', name, outcome, detail, duration_ms: Math.round(durationMs) })
-      else if (error === undefined) output.print(`  passed   ${name}`)
-      else output.warn(`  FAILED   ${name}: ${quoteUnprintable(detail ?? String(error))}`)
-      signal.throwIfAborted()
-    }
-  } finally {
-    await scratch.features.removeLayout?.()
+  for await (const { name, durationMs, error } of verifyStorage(scratch, {
+    listedFiles: objects,
+    largeFileBytes: Math.max(1024, largeBytes),
+  })) {
+    if (isHoldfastError(error, 'HF_INTERRUPTED')) throw error
+    if (error !== undefined) broken += 1
+    const outcome = error === undefined ? 'passed' : 'failed'
+    const detail = error instanceof Error ? error.message : undefined
+    if (output.json)
+      output.message({ message_type: 'check', name, outcome, detail, duration_ms: Math.round(durationMs) })
+    else if (error === undefined) output.print(`  passed   ${name}`)
+    else output.warn(`  FAILED   ${name}: ${quoteUnprintable(detail ?? String(error))}`)
+    signal.throwIfAborted()
   }
   return broken
 }
@@ -65,8 +64,11 @@ const words: Readonly<Record<StoreFinding['state'], string>> = {
 }
 
 /** The number of things that are set up badly. */
-async function examine({ output, signal }: CommandContext, storage: Storage): Promise<number> {
-  const findings = (await storage.features.examine?.({ signal })) ?? []
+async function examine({ output, signal }: CommandContext, storage: Storage, scratch: Storage): Promise<number> {
+  const findings = [
+    ...((await storage.features.examine?.({ signal })) ?? []),
+    ...(await tryAsStranger(scratch, signal)),
+  ]
   for (const { what, state, text, remedy } of findings) {
     if (output.json) {
       output.message({ message_type: 'finding', what, state, text, remedy })
@@ -76,4 +78,26 @@ async function examine({ output, signal }: CommandContext, storage: Storage): Pr
     output[state === 'bad' ? 'warn' : 'print'](`  ${words[state]}  ${what}: ${quoteUnprintable(text)}${more}`)
   }
   return findings.filter(({ state }) => state === 'bad').length
+}
+
+/** Reads a file without credentials: a policy may let strangers read files and not list them, which shows only where there is a file. */
+async function tryAsStranger(scratch: Storage, signal: AbortSignal): Promise<readonly StoreFinding[]> {
+  const { isPublic } = scratch.features
+  if (isPublic === undefined) return []
+  const content = randomBytes(32)
+  const file = { kind: 'key', name: sha256Hex(content) } as const
+  try {
+    await scratch.put(file, content, { signal })
+    try {
+      if (!(await isPublic(file, { signal })))
+        return [{ what: 'access', state: 'good', text: 'a file written here cannot be read without credentials' }]
+    } finally {
+      await scratch.delete(file)
+    }
+  } catch (error) {
+    if (!isHoldfastError(error) || error.code === 'HF_INTERRUPTED') throw error
+    return [{ what: 'access', state: 'unknown', text: error.message }]
+  }
+  const remedy = 'Take public access away in the policy and the access list of the bucket.'
+  return [{ what: 'access', state: 'bad', text: 'anybody can read a file written here', remedy }]
 }

@@ -13,6 +13,8 @@ export interface StoreFeatures {
   readonly freeBytes?: (options?: CallOptions) => Promise<number | undefined>
   /** Looks at how the place is set up: who may read it, encryption on the way, versions, where it lies, copies of it that lag. */
   readonly examine?: (options?: CallOptions) => Promise<readonly StoreFinding[]>
+  /** Whether somebody without credentials can read a file that is there. */
+  readonly isPublic?: (file: FileRef, options?: CallOptions) => Promise<boolean>
   /** Removes what `create` made, where that is more than files: folders, which must be empty. */
   readonly removeLayout?: (options?: CallOptions) => Promise<void>
 }

@@ -13,7 +13,7 @@ export type AroundList = <T>(
 
 /** The same features, with a layer around each of their calls; what a store lacks stays absent. */
 export function aroundFeatures(features: StoreFeatures, around: AroundCall, aroundList: AroundList): StoreFeatures {
-  const { retention, versions, classes, freeBytes, examine, removeLayout } = features
+  const { retention, versions, classes, freeBytes, examine, isPublic, removeLayout } = features
   const of = (what: string, file: FileRef): string => `${what} ${describeFile(file)}`
   return {
     ...(retention && {
@@ -45,6 +45,9 @@ export function aroundFeatures(features: StoreFeatures, around: AroundCall, arou
     }),
     ...(freeBytes && { freeBytes: (options) => around('look at the free space', options, () => freeBytes(options)) }),
     ...(examine && { examine: (options) => around('examine', options, () => examine(options)) }),
+    ...(isPublic && {
+      isPublic: (file, options) => around(of('read as a stranger', file), options, () => isPublic(file, options)),
+    }),
     ...(removeLayout && {
       removeLayout: (options) => around('remove the folders', options, () => removeLayout(options)),
     }),

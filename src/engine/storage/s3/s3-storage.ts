@@ -76,6 +76,7 @@ export class S3Storage implements Storage {
       versions: this.#versions,
       classes: this.#classes,
       examine: (call) => examineS3(this.#objects, { lock, isPlain: client.isPlain, clock }, call),
+      isPublic: (file, call) => client.isAllowedToStrangers({ Key: this.#keys.of(file) }, call),
     }
     this.#settings = {
       options,
