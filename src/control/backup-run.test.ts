@@ -112,7 +112,9 @@ test('what a source requires and is not there fails it by name (S0-12)', async (
   const source = filesSource('uploads', [scratch.path])
   const [result] = await run(repository, [{ ...plain(source), require: [scratch.path, scratch.join('index.db')] }])
   expect(result!.error).toMatchObject({ code: 'HF_REQUIRED_MISSING' })
-  expect((result!.error as HoldfastError).message).toBe(`source uploads requires ${scratch.join('index.db')}`)
+  expect((result!.error as HoldfastError).message).toBe(
+    `source uploads requires what is not there: ${scratch.join('index.db')}`,
+  )
   expect(await loadSnapshots(repository)).toEqual([])
 })
 

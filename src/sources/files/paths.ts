@@ -49,9 +49,13 @@ export function requirePaths(
     })
   const missing = findPaths(required).absent.map(({ path }) => secrets.show(path))
   if (missing.length > 0)
-    throw new HoldfastError('HF_REQUIRED_MISSING', `source ${source} requires ${missing.join(', ')}`, {
-      hint: 'bring back what is missing, or change "require" in the configuration',
-    })
+    throw new HoldfastError(
+      'HF_REQUIRED_MISSING',
+      `source ${source} requires what is not there: ${missing.join(', ')}`,
+      {
+        hint: 'bring back what is missing, or change "require" in the configuration',
+      },
+    )
   return found
 }
 

@@ -195,6 +195,13 @@ test('what is excluded is left out, required collections are asked for, and one 
   expect([...paths].sort()).toEqual(['prelude.json', 'shop/orders.bson', 'shop/orders.metadata.json'])
   expect(idsOf(await read('shop/orders.bson'))).toEqual([0, 1, 2])
   expect(manifest.collections[0]?.query).toContain('$lt')
+  const misspelt = { url: server.url, databases: ['shop', 'shpo'], include: ['shop.au*', 'shop.orders_old'] }
+  const { backup, warnings } = await takeBackup(mongoSource(misspelt))
+  expect(backup.result).toMatchObject({ errors: 2 + warnings.filter((text) => !text.includes('names it')).length })
+  expect(warnings.filter((text) => text.includes('names it'))).toEqual([
+    'shpo is not there, and the source names it',
+    'shop.orders_old is not there, and the source names it',
+  ])
   await expect(takeBackup(source, { require: ['shop.orders', 'shop.audit_1'] })).rejects.toMatchObject({
     code: 'HF_REQUIRED_MISSING',
     message: expect.stringContaining('shop.audit_1'),

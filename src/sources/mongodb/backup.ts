@@ -3,6 +3,7 @@ import { backupEntries } from '../../engine/archive/entries-backup.ts'
 import { sha256Hex } from '../../engine/kernels/sha256.ts'
 import { rootOf } from '../../engine/repository/snapshot.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { HoldfastError } from '../../lib/errors.ts'
 import { formatTime, localTimestamp } from '../../lib/go-time.ts'
 import type { BackupJob, SourceBackup } from '../source.ts'
 import { encodeEntry, readCatalog } from './catalog.ts'
@@ -12,7 +13,7 @@ import type { DumpedCollection, MongoManifest } from './manifest.ts'
 import { chooseMember } from './member.ts'
 import { namespaceText } from './names.ts'
 import { timeText } from './op-time.ts'
-import { namespaceFilter, requireCollections } from './selection.ts'
+import { namespaceFilter, requireCollections, unmatchedPatterns } from './selection.ts'
 import { checkSameSet, readState, refuseResharding } from './server-state.ts'
 import type { MongoSettings } from './settings.ts'
 import { previousManifest, SnapshotFiles } from './snapshot-files.ts'
@@ -47,6 +48,7 @@ export async function backupServer(backup: MongoBackup, job: BackupJob): Promise
   const isSelected = namespaceFilter(settings.include, settings.exclude)
   const catalog = await readCatalog(connection, { isIncluded: isSelected }, signal)
   requireCollections(source, job.require, catalog)
+  const absent = unmatchedPatterns(settings.include, catalog)
   const reason = asked === 'full' ? undefined : NO_INCREMENTS
   const before = new Map((previous?.collections ?? []).map((one) => [namespaceText(one), one.data]))
   let manifest: MongoManifest | undefined
@@ -121,9 +123,15 @@ export async function backupServer(backup: MongoBackup, job: BackupJob): Promise
     },
   })
   const { warnings, end } = manifest!
+  for (const pattern of absent) {
+    const error = new HoldfastError('HF_REQUIRED_MISSING', `${pattern} is not there, and the source names it`, {
+      hint: 'bring it back, or take it out of the configuration',
+    })
+    options.observer.onError(`/${source}/data`, error)
+  }
   for (const warning of warnings) options.observer.onError(`/${source}/data`, new Error(warning))
   return {
-    result: { ...result, errors: result.errors + warnings.length },
+    result: { ...result, errors: result.errors + warnings.length + absent.length },
     type: 'full',
     reason,
     point: end?.time,

@@ -30,6 +30,13 @@ export function oplogFilter(isSelected: (namespace: Namespace) => boolean): (nam
   }
 }
 
+/** Patterns that mean no collection that is there. */
+export const unmatchedPatterns = (include: readonly string[], catalog: readonly CollectionEntry[]): readonly string[] =>
+  include.filter((pattern) => {
+    const isMeant = namespaceMatcher([pattern])
+    return !catalog.some(isMeant)
+  })
+
 /** @throws HoldfastError HF_REQUIRED_MISSING that names what is not there */
 export function requireCollections(
   source: string,
@@ -39,7 +46,7 @@ export function requireCollections(
   const there = new Set(catalog.map(namespaceText))
   const missing = required.filter((name) => !there.has(name))
   if (missing.length === 0) return
-  throw new HoldfastError('HF_REQUIRED_MISSING', `source ${source} requires ${missing.join(', ')}`, {
+  throw new HoldfastError('HF_REQUIRED_MISSING', `source ${source} requires what is not there: ${missing.join(', ')}`, {
     hint: 'write collections as database.collection; bring back what is missing, or change `require` in the configuration',
   })
 }

@@ -89,9 +89,12 @@ export function stepsOf(
 export function* scopeProblems(scope: RestoreScope, { manifest, entries }: FinalState): Generator<SourceProblem> {
   if (scope.collections.length === 0 && scope.accounts.length === 0)
     yield {
-      severity: 'warning',
-      what: 'no collection of the snapshot is selected',
-      remedy: 'holdfast ls shows what is in it',
+      severity: manifest.collections.length === 0 ? 'warning' : 'error',
+      what:
+        manifest.collections.length === 0
+          ? 'the snapshot has no collection'
+          : 'no collection of the snapshot is selected',
+      remedy: 'write them as database or database.collection, with `*` for any text; holdfast ls shows what is in it',
     }
   if (manifest.consistency === 'none')
     yield {

@@ -109,6 +109,9 @@ test('into another database, some of it, beside what is there', async () => {
     expect.objectContaining({ severity: 'error', what: 'the target has shop.orders already' }),
   )
   await expect(refused.execute(restoreNotes())).rejects.toMatchObject({ code: 'HF_TARGET_INVALID' })
+  expect((await planInto(taken, target, { include: ['shop.order'] })).plan.problems).toContainEqual(
+    expect.objectContaining({ severity: 'error', what: 'no collection of the snapshot is selected' }),
+  )
   const planned = await planInto(taken, target, {
     include: ['shop.orders', 'shop.cheap', 'shop.c*'],
     exclude: ['shop.checked'],

@@ -196,6 +196,19 @@ describe.skipIf(lacks('postgres15', 'restic'))('a logical backup', () => {
       'two.public.other',
     ])
     await expect(tablesOf({ databases: ['none*'] })).rejects.toMatchObject({ code: 'HF_REQUIRED_MISSING' })
+    const misspelt = { databases: ['one', 'two', 'tow'], tables: ['public.other', 'Main.kep?', 'public.othr'] }
+    const told: string[] = []
+    const options = {
+      ...plainOptions(repository, ['source=shop']),
+      observer: { onError: (_: string, error: Error) => void told.push(error.message) },
+    }
+    const source = sourceOf(server, { mode: 'logical', ...misspelt })
+    const { result } = await source.backup({ repository, type: 'full', require: [], options })
+    expect(told).toEqual([
+      'database tow is not there, and the source names it',
+      'table public.othr is not there, and the source names it',
+    ])
+    expect(result).toMatchObject({ errors: 2, snapshot: { id: expect.any(String) } })
   })
 
   test.each(['custom', 'plain'])('in format %s is one file that PostgreSQL restores', async (format) => {

@@ -14,7 +14,8 @@ import type { Endpoint } from '../endpoint.ts'
 import { manifestPath } from '../manifest.ts'
 import { requireTables } from '../requirements.ts'
 import type { LogicalSettings } from '../settings.ts'
-import { chosenDatabases } from './chosen-databases.ts'
+import { AbsentNames } from './absent-names.ts'
+import { chosenDatabases, unmatchedPatterns } from './chosen-databases.ts'
 import { type ClientProgram, clientProgram, connectionEnvironment, RunningProgram } from './client-programs.ts'
 import { CopySession } from './copy-session.ts'
 import { dumpDatabase } from './dump-database.ts'
@@ -102,12 +103,21 @@ export async function backupLogically(backup: LogicalBackup, job: BackupJob): Pr
     }
     await storeJson(entries, manifestPath(source), manifest, attributes)
   }
-  const result = await backupEntries(repository, {
+  const absent = await findAbsent(backup, facts, signal)
+  const stored = await backupEntries(repository, {
     ...options,
     paths: [`/${source}`],
     write,
     lateTags: () => ['type=full', `point=${pointOf(manifest!)}`],
   })
+  for (const what of absent)
+    options.observer.onError(
+      `/${source}/data`,
+      new HoldfastError('HF_REQUIRED_MISSING', `${what} is not there, and the source names it`, {
+        hint: 'bring it back, or take it out of the configuration',
+      }),
+    )
+  const result = { ...stored, errors: stored.errors + absent.length }
   return { result, type: 'full', reason, point: pointOf(manifest!) }
 }
 
@@ -141,6 +151,22 @@ async function readServer(
     roles: roles.map(({ name }) => name!),
     mayReadPasswords: row.passwords === 't',
   }
+}
+
+/** What the settings name and no database has. */
+async function findAbsent(
+  { endpoint, password, settings }: LogicalBackup,
+  { databases }: ServerFacts,
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
+  const missing = unmatchedPatterns(settings.databases, databases).map((name) => `database ${name}`)
+  if (settings.schemas.length + settings.tables.length === 0) return missing
+  const names = new AbsentNames(settings)
+  for (const database of databases) {
+    await using session = await CopySession.open({ ...endpoint, database }, password, { signal })
+    await names.look(session)
+  }
+  return [...missing, ...names.texts]
 }
 
 /** Managed servers keep it to themselves. */

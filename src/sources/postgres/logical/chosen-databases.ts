@@ -23,6 +23,10 @@ export async function chosenDatabases(
   })
 }
 
+/** Patterns that mean none of these databases. */
+export const unmatchedPatterns = (patterns: readonly string[], chosen: readonly string[]): readonly string[] =>
+  patterns.filter((pattern) => !chosen.some((name) => isDatabase(pattern, name)))
+
 /** A database's name may have dots. */
 const isDatabase = (pattern: string, name: string): boolean =>
   matches(pattern.replaceAll('.', '?'), name.replaceAll('.', '?'))

@@ -4,6 +4,7 @@ import type { PlannedRestore, SourceRestoreResult } from '../../restore.ts'
 import type { SourceProblem } from '../../source.ts'
 import { parseRange, slotOf } from '../cluster/slots.ts'
 import type { ShardRecord } from '../cluster/transfer.ts'
+import { NOTHING_SELECTED } from '../plan-text.ts'
 import type { Selection } from '../selection.ts'
 import { survey } from '../survey.ts'
 import { type DirectoryRestore, planDirectory } from './directory.ts'
@@ -22,10 +23,12 @@ export async function planClusterDirectory(
   signal?: AbortSignal,
 ): Promise<PlannedRestore> {
   const plans: PlannedRestore[] = []
+  let keys = 0
   for (const [i, { slots }] of shards.entries()) {
     const ofShard = onlySlots(selection, slots)
     const found = await survey(snapshot, ofShard, signal)
     const folder = join(path, `shard-${i + 1}`)
+    keys += found.keys
     plans.push(planDirectory({ snapshot, selection: ofShard, survey: found, path: folder, overwrite, isNode: true }))
   }
   const all = plans.map(({ plan }) => plan)
@@ -36,7 +39,11 @@ export async function planClusterDirectory(
       files: sum('files'),
       bytes: sum('bytes'),
       overwrites: all.flatMap(({ overwrites }) => overwrites),
-      problems: [...placeProblems(path, overwrite), ...distinct(all.flatMap(({ problems }) => problems))],
+      problems: [
+        ...placeProblems(path, overwrite),
+        ...(selection.isPartial && keys === 0 ? [NOTHING_SELECTED] : []),
+        ...distinct(all.flatMap(({ problems }) => problems)),
+      ],
       afterwards: [
         ...new Set(all.flatMap(({ afterwards }) => afterwards)),
         'the nodes take the slots of their keys when they start without a nodes.conf; then make them one cluster: redis-cli -h HOST -p PORT CLUSTER MEET OTHER_HOST OTHER_PORT, from one to each other, and have the slots without keys assigned: redis-cli --cluster fix HOST:PORT --cluster-yes',

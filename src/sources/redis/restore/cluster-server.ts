@@ -75,7 +75,7 @@ export async function planCluster(restore: ClusterRestore, signal?: AbortSignal)
     files: 0,
     bytes: survey.bytes,
     overwrites,
-    problems: [...state.problems, ...unfitFor(survey), ...placeProblems(name, overwrites, overwrite)],
+    problems: [...state.problems, ...unfitFor(survey, selection), ...placeProblems(name, overwrites, overwrite)],
     afterwards: [
       ...(copies.length === 0
         ? []

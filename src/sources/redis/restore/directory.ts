@@ -58,7 +58,7 @@ export function planDirectory(restore: DirectoryRestore): PlannedRestore {
     files: fileCount(files.appendOnly),
     bytes: sizeOf(restore),
     overwrites: state.overwrites,
-    problems: [...state.problems, ...(survey === undefined ? [] : unfitFor(survey))],
+    problems: [...state.problems, ...(survey === undefined ? [] : unfitFor(survey, restore.selection, restore.isNode))],
     afterwards: [...afterwards(restore, files, state)],
   }
   return {

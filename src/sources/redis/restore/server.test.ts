@@ -114,7 +114,7 @@ describe.skipIf(lacks('redis-server'))('a restore into a running server', () => 
     try {
       await target.command('SET', 'old', 'data')
       const refused = await plan(target.url)
-      expect(errorsOf(refused)).toEqual([expect.stringContaining('has 1 key of redis')])
+      expect(errorsOf(refused)).toEqual([expect.stringContaining('1 key of redis')])
       await expect(refused.execute(restoreNotes())).rejects.toMatchObject({ code: 'HF_TARGET_INVALID' })
       const planned = await plan(target.url, { overwrite: true })
       path = /in (\/.*\.rdb)$/.exec(planned.plan.steps[0]!)![1]!
@@ -176,6 +176,7 @@ describe.skipIf(lacks('redis-server'))('a restore into a running server', () => 
     const refused = await plan(target.url, selection)
     expect(refused.plan.overwrites).toEqual(['"set:small of five" of database 7'])
     expect(errorsOf(refused)).toHaveLength(1)
+    expect(errorsOf(await plan(target.url, { include: ['sets:*'] }))).toEqual(['no key of the snapshot is selected'])
     await target.command('DEL', 'set:small of five')
     const planned = await plan(target.url, selection)
     expect(planned.plan).toMatchObject({ overwrites: [], problems: [] })

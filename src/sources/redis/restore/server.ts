@@ -75,7 +75,7 @@ export async function planServer(restore: ServerRestore, signal?: AbortSignal): 
     overwrites,
     problems: [
       ...state.problems,
-      ...[...unfitFor(survey)].filter(({ severity }) => selection.isPartial || severity === 'error'),
+      ...unfitFor(survey, selection),
       ...placeProblems(client.server, state, overwrites, isWhole, overwrite),
     ],
     afterwards: [...afterwards(restore, state, ways)],
@@ -132,7 +132,7 @@ function* placeProblems(
   if (overwrites.length > 0 && !overwrite)
     yield {
       severity: 'error',
-      what: `${server} has ${overwrites.slice(0, 3).join(', ')}${overwrites.length > 3 ? ' and more' : ''}`,
+      what: `${server} is not to be changed: ${overwrites.slice(0, 3).join(', ')}${overwrites.length > 3 ? ' and more' : ''} would be replaced`,
       remedy: 'restore into an empty server, or allow what is there to be replaced with --overwrite',
     }
 }
