@@ -4,6 +4,7 @@ import { type S3Double, startS3Double } from '../../../../test/support/servers/s
 import { type CheckSizes, storageChecks } from '../contract.ts'
 import { listFiles } from '../list-files.ts'
 import type { Storage } from '../storage.ts'
+import { steppedClock } from '../testing.ts'
 import { s3Backend } from './s3-backend.ts'
 import { openS3, s3Request } from './testing.ts'
 
@@ -77,7 +78,12 @@ describe('create-only writes', () => {
 test('an upload in parts that fails leaves no parts behind', async () => {
   const proxy = await startFaultProxy({ port: double.port })
   try {
-    const storage = openWithParts(proxy.url, 'aborted')
+    const storage = openS3(`${proxy.url}/parts/aborted`, {
+      environment: double.environment,
+      clock: steppedClock(),
+      wholeBytes: 1 << 20,
+      partBytes: 5 << 20,
+    })
     await storage.create()
     proxy.setFaults([
       { when: ({ path }) => path.includes('partNumber=2'), effect: { type: 'cut-upload', bytes: 1000 } },

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../../../../test/support/requirements.ts'
+import { startFaultProxy } from '../../../../test/support/servers/fault-proxy.ts'
 import { type MinioServer, startMinio } from '../../../../test/support/servers/minio.ts'
 import { randomBytes } from '../../../lib/random.ts'
 import { type CheckSizes, storageChecks } from '../contract.ts'
 import { defaultNetwork } from '../network.ts'
 import type { Storage } from '../storage.ts'
-import { errorFrom } from '../testing.ts'
+import { errorFrom, steppedClock } from '../testing.ts'
 import { type OpenOptions, openS3 } from './testing.ts'
 
 const few: CheckSizes = { listedFiles: 1100, largeFileBytes: 12 << 20 }
@@ -45,6 +46,35 @@ describe.skipIf(lacks('minio'))('MinIO', () => {
       expect(Buffer.compare(await storage.get({ kind: 'config' }), winners[0]!)).toBe(0)
       await storage.delete({ kind: 'config' })
       await storage.close()
+    }
+  })
+
+  test('of an upload in parts that is cut only the part that was cut is sent again', async () => {
+    const proxy = await startFaultProxy({ port: server.port })
+    const clock = steppedClock()
+    try {
+      const environment = server.environment
+      const parts = { wholeBytes: 1 << 20, partBytes: 5 << 20 }
+      const storage = openS3(`${proxy.url}/parts/resumed`, { environment, clock, ...parts })
+      await storage.create()
+      proxy.setFaults([
+        {
+          when: ({ path }) => path.includes('partNumber=2'),
+          times: 3,
+          effect: { type: 'cut-upload', bytes: 1 << 20 },
+        },
+        { when: ({ path }) => path.includes('partNumber=3'), times: 1, effect: { type: 'lose-answer' } },
+      ])
+      const content = randomBytes(18 << 20)
+      const before = proxy.requests.length
+      await storage.put({ kind: 'config' }, content)
+      const sent = proxy.requests.slice(before).flatMap(({ path }) => /partNumber=(\d)/.exec(path)?.[1] ?? [])
+      expect(sent.sort()).toEqual(['1', '2', '2', '2', '2', '3', '3', '4'])
+      expect(clock.sleeps).toHaveLength(4)
+      expect(Buffer.compare(await storage.get({ kind: 'config' }), content)).toBe(0)
+      await storage.close()
+    } finally {
+      await proxy.stop()
     }
   })
 

@@ -1,8 +1,11 @@
 import { hash } from 'node:crypto'
 import type { PutObjectCommandInput } from '@aws-sdk/client-s3'
 import type { Clock } from '../../../lib/clock.ts'
+import { isHoldfastError } from '../../../lib/errors.ts'
 import { forEachParallel } from '../../../lib/parallel.ts'
-import type { FileRef, PutOptions } from '../storage.ts'
+import { randomBelow } from '../../../lib/random.ts'
+import { sleepUnlessInterrupted } from '../interruption.ts'
+import type { CallOptions, FileRef, PutOptions } from '../storage.ts'
 import type { LockSettings } from '../store-settings.ts'
 import type { S3Client } from './s3-client.ts'
 import type { S3Call } from './s3-error.ts'
@@ -33,6 +36,9 @@ type ObjectAttributes = Pick<
 
 /** Parts of one upload on their way at the same time. */
 const PARTS_AT_ONCE = 4
+/** How often a part is sent, and the first pause before that, which doubles. What still fails then is for the retries of the whole file. */
+const PART_TRIES = 4
+const PART_PAUSE_MS = 1000
 /** Classes whose files cannot be read before they are brought back. */
 const ARCHIVES: readonly string[] = ['GLACIER', 'DEEP_ARCHIVE']
 
@@ -98,7 +104,7 @@ async function uploadParts(
   target: { readonly Bucket: string; readonly Key: string } & ObjectAttributes,
   condition: Pick<PutObjectCommandInput, 'IfNoneMatch'>,
   content: Uint8Array,
-  { partBytes }: UploadSettings,
+  { partBytes, clock }: UploadSettings,
   call: S3Call,
   options: PutOptions,
 ): Promise<void> {
@@ -114,7 +120,9 @@ async function uploadParts(
       const Body = content.subarray((PartNumber - 1) * partBytes, PartNumber * partBytes)
       const ChecksumSHA256 = hash('sha256', Body, 'base64')
       const part = { Bucket, Key, UploadId, PartNumber, Body, ChecksumSHA256, ChecksumAlgorithm: 'SHA256' } as const
-      const { ETag } = await client.call(call, options, (s3, request) => s3.uploadPart(part, request))
+      const { ETag } = await severalTimes(clock, options, () =>
+        client.call(call, options, (s3, request) => s3.uploadPart(part, request)),
+      )
       parts[PartNumber - 1] = { PartNumber, ETag, ChecksumSHA256 }
     })
     await client.call(call, options, (s3, request) =>
@@ -126,5 +134,27 @@ async function uploadParts(
       .call(call, undefined, (s3, request) => s3.abortMultipartUpload({ Bucket, Key, UploadId }, request))
       .catch(() => undefined)
     throw error
+  }
+}
+
+/** A part that arrived stays with the store while others are sent again: a connection that breaks costs one part, not the file. */
+async function severalTimes<T>(
+  clock: Clock,
+  { signal }: Pick<CallOptions, 'signal'>,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  for (let failures = 0; ; ) {
+    try {
+      return await attempt()
+    } catch (error) {
+      failures += 1
+      const mayPass = isHoldfastError(error) && error.retry === 'later' && error.code !== 'HF_INTERRUPTED'
+      if (!mayPass || failures === PART_TRIES) throw error
+      await sleepUnlessInterrupted(
+        clock,
+        PART_PAUSE_MS * 2 ** (failures - 1) * (0.5 + randomBelow(1001) / 1000),
+        signal,
+      )
+    }
   }
 }
