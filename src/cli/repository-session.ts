@@ -169,8 +169,8 @@ async function openNamedRepository(
   const remote = await openStorageAt(context, access)
   if (options.lock === 'append' && !options.dryRun) await requirePlace(context, access, remote)
   const isFar = remote.properties.directory === undefined
-  // Of what began early it is looked at in the end whether what was listed is still there.
-  const listed = isFar && options.early ? withListingsAhead(remote, ['snapshot', 'index']) : remote
+  // Of what began early it is looked at in the end whether what was listed is still there, and whether there is another lock beside ours.
+  const listed = isFar && options.early ? withListingsAhead(remote, ['snapshot', 'index', 'lock']) : remote
   const storage = options.dryRun ? withDryRun(listed) : withWriteGate(listed, gate)
   const cacheDirectory = options.withoutCache ? undefined : cacheDirectoryOf(context)
   const settings = { ...repositoryOptions(context), cacheDirectory }

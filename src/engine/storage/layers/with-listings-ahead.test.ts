@@ -43,3 +43,19 @@ test('without a look at config nothing is listed ahead', async () => {
   await listFiles(storage, 'snapshot')
   expect(store.calls).toEqual(['list snapshot'])
 })
+
+test('that there was no lock is believed, a lock is looked for again', async () => {
+  for (const isLocked of [false, true]) {
+    const store = withFaults(openMemoryStorage(), [])
+    await store.put(config, new Uint8Array(1))
+    const lock = newFile('lock', 10)
+    if (isLocked) await store.put(lock.file, lock.content)
+    const storage = withListingsAhead(store, ['lock'])
+    await storage.get(config)
+    if (isLocked) await store.delete(lock.file)
+    expect(await listFiles(storage, 'lock')).toEqual([])
+    expect(store.calls.filter((call) => call === 'list lock')).toHaveLength(isLocked ? 2 : 1)
+    await store.put(lock.file, lock.content)
+    expect(await listFiles(storage, 'lock')).toHaveLength(1)
+  }
+})

@@ -3,7 +3,7 @@ import type { CallOptions, NamedFileKind, Storage, StoredFile } from '../storage
 /**
  * Lists files of `kinds` before anybody asks, one kind after the other, as soon as `config` is read: while a far store answers that, and a key
  * is derived. The first listing of each kind takes what has come of it, later ones ask the store. For those who may use a listing that is as old
- * as that. A listing that fails is made again when it is asked for.
+ * as that. A listing that fails is made again when it is asked for, as is one that found a lock: it may be gone by then.
  */
 export function withListingsAhead(storage: Storage, kinds: readonly NamedFileKind[]): Storage {
   const ahead = new Map<NamedFileKind, Promise<readonly StoredFile[]>>()
@@ -35,7 +35,8 @@ export function withListingsAhead(storage: Storage, kinds: readonly NamedFileKin
       const listing = ahead.get(kind)
       ahead.delete(kind)
       const files = await listing?.catch(() => undefined)
-      yield* files ?? storage.list(kind, options)
+      const isOld = kind === 'lock' && files !== undefined && files.length > 0
+      yield* files === undefined || isOld ? storage.list(kind, options) : files
     },
     delete: (file, options) => storage.delete(file, options),
     close: () => storage.close(),

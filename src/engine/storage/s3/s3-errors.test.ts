@@ -257,6 +257,26 @@ test('connections are used again', async () => {
   await storage.close()
 })
 
+test('a lock of our own is deleted with one request; others, and what is deleted again, are looked at before', async () => {
+  const storage = open('bucket/locks')
+  await storage.create()
+  const [own, other] = [newFile('lock', 100), newFile('data', 100)]
+  for (const { file, content } of [own, other]) await storage.put(file, content)
+  const methodsOf = async (run: () => Promise<unknown>): Promise<string[]> => {
+    const before = proxy.requests.length
+    await run()
+    return proxy.requests.slice(before).map(({ method }) => method)
+  }
+  expect(await methodsOf(() => storage.delete(own.file))).toEqual(['DELETE'])
+  expect(await listFiles(storage, 'lock')).toEqual([])
+  expect((await errorFrom(() => storage.delete(own.file))).code).toBe('HF_STORAGE_NOT_FOUND')
+  expect(await methodsOf(() => storage.delete(other.file))).toEqual(['HEAD', 'DELETE'])
+  await storage.put(own.file, own.content)
+  const stranger = open('bucket/locks')
+  expect(await methodsOf(() => stranger.delete(own.file))).toEqual(['HEAD', 'DELETE'])
+  await Promise.all([storage.close(), stranger.close()])
+})
+
 test('strangers are let in where the store lets them, and asked for nothing', async () => {
   const storage = open('bucket', { environment: {}, options: { 'unsafe-anonymous-auth': 'true' } })
   const error = await errorFrom(() => storage.get({ kind: 'config' }))

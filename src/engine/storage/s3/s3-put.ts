@@ -42,27 +42,31 @@ const PART_PAUSE_MS = 1000
 /** Classes whose files cannot be read before they are brought back. */
 const ARCHIVES: readonly string[] = ['GLACIER', 'DEEP_ARCHIVE']
 
-/** Writes an object in one request, or in parts when it is large. Errors are those of the SDK. */
+/**
+ * Writes an object in one request, or in parts when it is large. Returns the version it became; undefined where there are none, and of one that
+ * went up in parts. Errors are those of the SDK.
+ */
 export async function upload(
   client: S3Client,
   { key, file, content, createOnly, call }: Upload,
   settings: UploadSettings,
   options: PutOptions,
-): Promise<void> {
+): Promise<string | undefined> {
   const target = { Bucket: client.bucket, Key: key, ...attributesOf(file, settings, options) }
   const condition = createOnly ? { IfNoneMatch: '*' } : {}
   if (content.length > settings.wholeBytes) {
     await uploadParts(client, target, condition, content, settings, call, options)
-    return
+    return undefined
   }
   const checksum = {
     ChecksumSHA256: checksumOf(file, content, options),
     // Uploads that are to be retained are refused without a name for it.
     ...(target.ObjectLockMode === undefined ? {} : { ChecksumAlgorithm: 'SHA256' as const }),
   }
-  await client.call(call, options, (s3, request) =>
+  const { VersionId } = await client.call(call, options, (s3, request) =>
     s3.putObject({ ...target, ...condition, Body: content, ...checksum }, request),
   )
+  return VersionId
 }
 
 /** Class, encryption and lock of a file that is written. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../../../lib/clock.ts'
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
+import type { Id } from '../../../lib/id.ts'
 import type { BodyMemory } from '../direct-bodies.ts'
 import type { StoreFeatures } from '../features.ts'
 import { throwIfInterrupted } from '../interruption.ts'
@@ -61,6 +62,8 @@ export class S3Storage implements Storage {
   readonly #retention: S3Retention
   readonly #settings: UploadSettings
   #refusesConditions = false
+  /** Locks this process has written where there are no versions: they can be deleted without a look at them. */
+  readonly #ownLocks = new Set<Id>()
 
   constructor({ client, prefix, options, lock, clock, onNotice, wholeBytes, partBytes }: S3StorageSettings) {
     this.location = client.location
@@ -128,16 +131,18 @@ export class S3Storage implements Storage {
     const isConditional = createOnly && !this.#refusesConditions
     const whole: Upload = { key, file, content, createOnly: isConditional, call }
     const startMs = nowMs(this.#settings.clock)
+    let version: string | undefined
     try {
-      await upload(this.#client, whole, this.#settings, options)
+      version = await upload(this.#client, whole, this.#settings, options)
     } catch (error) {
       // A store that knows no create-only writes says so.
       if (!isConditional || !isHoldfastError(error) || error.context.error !== 'NotImplemented')
         throw await this.#retention.explain(error, call, options)
       this.#refusesConditions = true
       await this.#refuseExisting(file, call, options)
-      await upload(this.#client, { ...whole, createOnly: false }, this.#settings, options)
+      version = await upload(this.#client, { ...whole, createOnly: false }, this.#settings, options)
     }
+    if (file.kind === 'lock' && version === undefined) this.#ownLocks.add(file.name)
     const { lock, wholeBytes } = this.#settings
     if (lock !== undefined && content.length > wholeBytes)
       await this.#retention.ensure(file, startMs + lock.forMs, options)
@@ -208,8 +213,10 @@ export class S3Storage implements Storage {
     }
   }
 
+  /** Of a lock of its own it does not notice that somebody else has removed it: the answer of S3 does not tell, and nobody would do anything else. */
   async delete(file: FileRef, options: CallOptions = {}): Promise<void> {
-    await this.#versions.delete(file, options)
+    if (file.kind === 'lock' && this.#ownLocks.delete(file.name)) await this.#versions.hide(file, options)
+    else await this.#versions.delete(file, options)
   }
 
   async close(): Promise<void> {

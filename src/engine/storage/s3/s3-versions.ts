@@ -28,7 +28,7 @@ export class S3Versions implements VersionsFeature {
   async delete(file: FileRef, options: CallOptions | undefined): Promise<void> {
     const head = await this.#objects.head(file, options)
     if (head.versionId === undefined) {
-      await this.#hide(file, options)
+      await this.hide(file, options)
       return
     }
     try {
@@ -39,7 +39,7 @@ export class S3Versions implements VersionsFeature {
     } catch (error) {
       const mayHide = file.kind === 'lock' && isHoldfastError(error, 'HF_STORAGE_RETAINED')
       if (!mayHide && !isHoldfastError(error, 'HF_STORAGE_DENIED')) throw error
-      await this.#hide(file, options)
+      await this.hide(file, options)
       this.#hidden.files += 1
       this.#hidden.bytes += head.sizeBytes
     }
@@ -85,7 +85,8 @@ export class S3Versions implements VersionsFeature {
     }
   }
 
-  async #hide(file: FileRef, options: CallOptions | undefined): Promise<void> {
+  /** Removes a file of a bucket without versions, and marks it as deleted in one that has them. Succeeds when there is none. */
+  async hide(file: FileRef, options: CallOptions | undefined): Promise<void> {
     const { client } = this.#objects
     const call = fileCall('delete', file, 's3:DeleteObject')
     await client.call(call, options, (s3, request) => s3.deleteObject(this.#objects.target(file), request))
