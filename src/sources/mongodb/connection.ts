@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { type ClientSession, MongoClient, type MongoClientOptions } from 'mongodb'
 import { throwIfInterrupted } from '../../engine/storage/interruption.ts'
 import { HoldfastError } from '../../lib/errors.ts'
+import { byteConnections } from './byte-connection.ts'
 import type { MongoEndpoint } from './endpoint.ts'
-import { repliesInto } from './reply-connection.ts'
 import { ReplyMemory } from './reply-memory.ts'
 import { type ErrorPlace, serverError } from './server-error.ts'
 import type { MongoTls, ReadPreference } from './settings.ts'
@@ -64,7 +64,7 @@ export class MongoConnection implements AsyncDisposable {
     signal?.addEventListener('abort', abort, { once: true })
     try {
       const replies = new ReplyMemory()
-      client = new MongoClient(urlOf(options), { ...(await clientOptions(options)), ...repliesInto(replies) })
+      client = new MongoClient(urlOf(options), { ...(await clientOptions(options)), ...byteConnections(replies) })
       await client.connect()
       return new MongoConnection(client, replies, options)
     } catch (error) {

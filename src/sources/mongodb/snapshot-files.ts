@@ -57,7 +57,7 @@ export class SnapshotFiles {
     const file = await this.file(CATALOG_FILE)
     if (file.size > MAX_CATALOG_BYTES) throw this.#unknownCatalog()
     const pieces: Uint8Array[] = []
-    for await (const piece of file.content()) pieces.push(piece)
+    for await (const piece of file.content()) pieces.push(Uint8Array.from(piece))
     try {
       return Array.from(documentsOf(Buffer.concat(pieces)), decodeEntry)
     } catch (cause) {

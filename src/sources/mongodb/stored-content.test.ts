@@ -27,7 +27,7 @@ async function storeFile(): Promise<{ readonly repository: Repository; readonly 
 }
 
 const read = async (repository: Repository, ids: readonly Id[], signal?: AbortSignal): Promise<readonly Buffer[]> =>
-  await Array.fromAsync(storedContent(repository, ids, signal))
+  await Array.fromAsync(storedContent(repository, ids, signal), (piece) => Buffer.from(piece))
 
 describe('the content of a stored file', () => {
   test('comes in few pieces, also when its blobs lie in another order or come again', async () => {

@@ -104,7 +104,8 @@ class LocalStorage implements Storage {
         const status = await handle.stat()
         assertFile(status, file, this.location)
         const { offset, length } = rangeWithin(file, status.size, range, this.location)
-        const bytes = allocate(file, length, this.location)
+        const { into } = options
+        const bytes = into?.length === length ? into : allocate(file, length, this.location)
         for (let done = 0; done < length; ) {
           throwIfInterrupted(options.signal)
           const { bytesRead } = await handle.read(bytes, done, length - done, offset + done)

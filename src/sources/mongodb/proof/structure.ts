@@ -179,6 +179,6 @@ async function checkOplog(
 
 async function bytesOf(files: SnapshotFiles, path: string): Promise<Buffer> {
   const pieces: Uint8Array[] = []
-  for await (const piece of (await files.data(path)).content()) pieces.push(piece)
+  for await (const piece of (await files.data(path)).content()) pieces.push(Uint8Array.from(piece))
   return Buffer.concat(pieces)
 }

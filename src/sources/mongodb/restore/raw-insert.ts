@@ -1,25 +1,14 @@
-import { createRequire } from 'node:module'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { numberOf } from '../bson/typed.ts'
+import { documentSequence } from '../byte-connection.ts'
 import type { CommandOptions, MongoConnection } from '../connection.ts'
 import { isAtLeast, type MemberFacts, versionNumbers } from '../member.ts'
 import { type Namespace, namespaceText } from '../names.ts'
-
-/**
- * A part of a message that holds documents as bytes (mongodb/specifications, "OP_MSG", payload type 1). The driver does not offer it, and
- * takes bytes for a value of type binary otherwise; its version is pinned, and a test compares what arrives.
- */
-interface DocumentSequence {
-  push(shown: object, bytes: Buffer): number
-}
-
-const { DocumentSequence } = createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as {
-  DocumentSequence: new (field: string) => DocumentSequence
-}
+import { freeNow } from '../reply-memory.ts'
 
 /** As many as mongorestore sends: what compatible servers announce is more than some of them take. */
 const MAX_DOCUMENTS = 1000
-/** The driver copies a message twice. */
+/** Of a message, unless one document is larger. Memory that is never touched costs nothing. */
 const MAX_BYTES = 4 * 1024 * 1024
 
 /** Documents that were not taken, with the first reason. */
@@ -45,7 +34,10 @@ export class RawInsert implements AsyncDisposable {
   readonly #maxDocuments: number
   readonly #underWay = new Set<Promise<void>>()
   #failure: { readonly error: unknown } | undefined
-  #runs: Buffer[] = []
+  /** Of messages that were answered. */
+  readonly #free: Buffer[] = []
+  /** Of the message in the making. */
+  #memory: Buffer = Buffer.alloc(0)
   #bytes = 0
   #count = 0
   #inserted = 0
@@ -65,7 +57,7 @@ export class RawInsert implements AsyncDisposable {
     return this.#refused === 0 ? undefined : { count: this.#refused, message: this.#message }
   }
 
-  /** Whole documents one behind the other, whose memory is given away. Waits while too many messages are under way. */
+  /** Copies whole documents that lie one behind the other. Waits while too many messages are under way. */
   async add(run: Buffer): Promise<void> {
     let start = 0
     for (let at = 0; at < run.length; ) {
@@ -92,21 +84,31 @@ export class RawInsert implements AsyncDisposable {
   /** Nothing is written any more once it is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#underWay)
+    for (const { buffer } of this.#free.splice(0)) freeNow(buffer)
   }
 
   #put(run: Buffer): void {
     if (run.length === 0) return
-    this.#runs.push(run)
-    this.#bytes += run.length
+    const needed = this.#bytes + run.length
+    if (needed > this.#memory.length) {
+      const before = this.#memory.subarray(0, this.#bytes)
+      const kept = needed <= MAX_BYTES ? this.#free.pop() : undefined
+      this.#memory = kept ?? Buffer.allocUnsafeSlow(Math.max(MAX_BYTES, needed))
+      this.#memory.set(before)
+    }
+    this.#memory.set(run, this.#bytes)
+    this.#bytes = needed
   }
 
   async #send(): Promise<void> {
-    const [runs, count] = [this.#runs, this.#count]
-    this.#runs = []
+    const [documents, count] = [this.#memory.subarray(0, this.#bytes), this.#count]
+    this.#memory = Buffer.alloc(0)
     this.#bytes = this.#count = 0
     while (this.#underWay.size >= this.#options.width) await Promise.race(this.#underWay)
     if (this.#failure !== undefined) throw this.#failure.error
-    const sent: Promise<void> = this.#insert(runs, count)
+    const sent: Promise<void> = this.#insert(documents, count)
+      // Without an answer the connection may still be reading it.
+      .then(() => void this.#free.push(Buffer.from(documents.buffer)))
       .catch((error: unknown) => {
         this.#failure ??= { error }
       })
@@ -114,14 +116,12 @@ export class RawInsert implements AsyncDisposable {
     this.#underWay.add(sent)
   }
 
-  async #insert(runs: readonly Buffer[], count: number): Promise<void> {
+  async #insert(documents: Buffer, count: number): Promise<void> {
     const { connection, facts, namespace, isBuckets, signal } = this.#options
-    const documents = new DocumentSequence('documents')
-    for (const run of runs) documents.push({}, run)
     const isHidden = isBuckets && isAtLeast(facts.version, 8, 3)
     const command = {
       insert: namespace.collection,
-      documents,
+      documents: documentSequence(documents),
       ordered: false,
       ...(!isBuckets && { bypassDocumentValidation: true }),
       ...(knowsEmptyTimestamps(facts) && { bypassEmptyTsReplacement: true }),
