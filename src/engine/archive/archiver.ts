@@ -8,7 +8,14 @@ import { type FileAttributes, lstat } from '../posix/attributes.ts'
 import type { DirectoryListing } from '../posix/directory-listing.ts'
 import { readDirectory } from '../posix/directory-reader.ts'
 import type { Repository } from '../repository/repository.ts'
-import { type ByteString, byteStringToText, createNode, type Node, nodesEqual } from '../repository/tree/node.ts'
+import {
+  type ByteString,
+  byteStringToText,
+  createNode,
+  type Node,
+  type NodeOf,
+  nodesEqual,
+} from '../repository/tree/node.ts'
 import { TreeLoader } from '../repository/tree-loader.ts'
 import type { BlobWriter } from '../repository/write/blob-writer.ts'
 import type { BackupObserver, BackupSummary, ItemChange } from './backup-observer.ts'
@@ -136,7 +143,7 @@ export class Archiver {
   }
 
   /** Counts a file and tells the observer; for content that did not come from a walk. */
-  countFile(directory: ByteString, node: Node, change: ItemChange, added: Readonly<NewData>): void {
+  countFile(directory: ByteString, node: NodeOf<unknown>, change: ItemChange, added: Readonly<NewData>): void {
     this.#files[change]++
     this.#totalBytes += Number(node.size)
     this.#observer.onCounted?.('file')
@@ -151,7 +158,7 @@ export class Archiver {
   }
 
   /** The same for a directory, `path` and all. */
-  countDirectory(path: ByteString, node: Node, change: ItemChange, added: Readonly<NewData>): void {
+  countDirectory(path: ByteString, node: NodeOf<unknown>, change: ItemChange, added: Readonly<NewData>): void {
     this.#dirs[change]++
     this.#observer.onCounted?.('dir')
     this.#observer.onItem?.({ path: `${byteStringToText(path)}/`, type: 'dir', change, node, added })

@@ -1,4 +1,4 @@
-import type { Node } from '../repository/tree/node.ts'
+import type { NodeOf } from '../repository/tree/node.ts'
 import type { NewData } from './saver/messages.ts'
 
 /** How an item compares with the parent snapshot. */
@@ -9,7 +9,7 @@ export interface ItemEvent {
   readonly path: string
   readonly type: 'file' | 'dir'
   readonly change: ItemChange
-  readonly node: Node
+  readonly node: NodeOf<unknown>
   /** What the item's content (a file) or list (a directory) added to the repository. */
   readonly added: Readonly<NewData>
 }

@@ -16,7 +16,7 @@ import {
 import { HoldfastError } from '../../lib/errors.ts'
 import { backupEntries } from './entries-backup.ts'
 import type { EntryAttributes, EntrySink } from './entry-tree.ts'
-import { hexIds } from './hex-ids.ts'
+import { hexIds, idBytes } from './hex-ids.ts'
 import { StreamDigester } from './stream-digest.ts'
 
 const MIB = 1024 * 1024
@@ -103,7 +103,7 @@ describe('a backup of entries', () => {
       write: async (entries) => {
         for (const i of contents.keys()) {
           const { content, size } = nodes.get(`/shop/${i}`)!
-          if (i !== 3) entries.storedFile(`/shop/${i}`, attributes, content!, Number(size))
+          if (i !== 3) entries.storedFile(`/shop/${i}`, attributes, idBytes(content!), Number(size))
         }
         await entries.file('/shop/3', attributes, inPieces(noise(99, 5)), blocks)
       },
@@ -136,7 +136,7 @@ describe('a backup of entries', () => {
       what: 'a file below a link',
       write: (e) => {
         e.symlink('/a', '/etc', attributes)
-        e.storedFile('/a/passwd', attributes, [], 0)
+        e.storedFile('/a/passwd', attributes, new Uint8Array(0), 0)
       },
     },
   ])('refuses $what', async ({ write }) => {

@@ -11,12 +11,14 @@ import {
   isPlainName,
   type Node,
   nodesEqual,
+  type PackedNode,
+  sameContent,
 } from '../repository/tree/node.ts'
 import { TreeLoader } from '../repository/tree-loader.ts'
 import type { Archiver } from './archiver.ts'
 import type { CutRule } from './cut-stream.ts'
 import type { FilePart } from './file-parts.ts'
-import { hexIds, idBytes } from './hex-ids.ts'
+import { hexIds } from './hex-ids.ts'
 import type { NewData } from './saver/messages.ts'
 import type { SavedStream, StreamSaver } from './stream-saver.ts'
 import { joinPath } from './target-tree.ts'
@@ -46,8 +48,8 @@ export interface EntrySink {
   part(input: AsyncIterable<Uint8Array>, rule: CutRule): Promise<{ readonly saved: Promise<SavedStream> }>
   /** A file that consists of parts, one behind the other: they may have been read at the same time. */
   joinedFile(path: ByteString, attributes: EntryAttributes, parts: readonly SavedStream[]): void
-  /** A file whose blobs are in the repository already. */
-  storedFile(path: ByteString, attributes: EntryAttributes, content: readonly Id[], size: number): void
+  /** A file whose blobs are in the repository already: 32 bytes of `ids` for each, which have to stay as they are. */
+  storedFile(path: ByteString, attributes: EntryAttributes, ids: Uint8Array, size: number): void
   /** A file of stored blobs and new ones. Resolves when `parts` is read, `saved` when it is known what they came to. */
   patchedFile(
     path: ByteString,
@@ -66,8 +68,7 @@ interface Directory {
 
 /** Anything but a directory. */
 interface Leaf {
-  /** Made when its directory is: ids take three times the memory in a node. */
-  readonly node: () => Promise<Node> | Node
+  readonly node: () => Promise<PackedNode> | PackedNode
   readonly added: NewData
 }
 
@@ -107,7 +108,7 @@ export class EntryTree implements EntrySink {
 
   symlink(path: ByteString, target: ByteString, attributes: EntryAttributes): void {
     const name = nameOf(path)
-    const node = createNode({ ...common(name, attributes, S_IFLNK), type: 'symlink', linkTarget: target })
+    const node = createNode<Uint8Array>({ ...common(name, attributes, S_IFLNK), type: 'symlink', linkTarget: target })
     this.#addLeaf(path, { node: () => node, added: noData() })
   }
 
@@ -142,12 +143,11 @@ export class EntryTree implements EntrySink {
       added.storedBytes += part.added.storedBytes
     }
     const ids = Buffer.concat(parts.map((part) => part.ids))
-    this.#addLeaf(path, { node: () => fileNode(path, attributes, hexIds(ids), size), added })
+    this.#addLeaf(path, { node: () => fileNode(path, attributes, ids, size), added })
   }
 
-  storedFile(path: ByteString, attributes: EntryAttributes, content: readonly Id[], size: number): void {
-    const ids = idBytes(content)
-    this.#addLeaf(path, { node: () => fileNode(path, attributes, hexIds(ids), size), added: noData() })
+  storedFile(path: ByteString, attributes: EntryAttributes, ids: Uint8Array, size: number): void {
+    this.#addLeaf(path, { node: () => fileNode(path, attributes, ids, size), added: noData() })
   }
 
   clear(): void {
@@ -156,11 +156,16 @@ export class EntryTree implements EntrySink {
 
   /** Saves all trees and returns the root, when all content is saved. Counts entries against those of the snapshot before. */
   async save(repository: Repository, previousRoot: Id | undefined): Promise<Id> {
-    return await this.#archiver.saveTree(encodeTree(await this.saveNodes(repository, previousRoot)))
+    return await this.#archiver.saveTree(encodeTree(await this.#rootNodes(repository, previousRoot)))
   }
 
   /** The same without the root itself: what it consists of, by name. */
   async saveNodes(repository: Repository, previousRoot: Id | undefined): Promise<readonly Node[]> {
+    const nodes = await this.#rootNodes(repository, previousRoot)
+    return nodes.map((node) => createNode({ ...node, content: node.content && hexIds(node.content) }))
+  }
+
+  async #rootNodes(repository: Repository, previousRoot: Id | undefined): Promise<readonly PackedNode[]> {
     const loader = new TreeLoader(repository)
     try {
       return await this.#nodesOf('/', this.#root, previousRoot, loader)
@@ -177,9 +182,9 @@ export class EntryTree implements EntrySink {
     const added = noData()
     const { promise, resolve, reject } = Promise.withResolvers<SavedStream>()
     promise.catch(() => undefined)
-    const node = async (): Promise<Node> => {
+    const node = async (): Promise<PackedNode> => {
       const { ids, size } = await promise
-      return fileNode(path, attributes, hexIds(ids), size)
+      return fileNode(path, attributes, ids, size)
     }
     // Before it is read: a name that is refused must not cost a gigabyte.
     this.#addLeaf(path, { node, added })
@@ -201,12 +206,13 @@ export class EntryTree implements EntrySink {
     directory: Directory,
     previousTree: Id | undefined,
     loader: TreeLoader,
-  ): Promise<readonly Node[]> {
-    const previous = new Map<ByteString, Node>()
+  ): Promise<readonly PackedNode[]> {
+    const previous = new Map<ByteString, PackedNode>()
     // Only to count what is new: what is damaged there must not keep today's backup from being made.
-    const earlier = previousTree === undefined ? undefined : await loader.load(previousTree).catch(() => undefined)
+    const earlier =
+      previousTree === undefined ? undefined : await loader.loadPacked(previousTree).catch(() => undefined)
     for (const node of earlier?.nodes ?? []) previous.set(node.name, node)
-    const nodes: Node[] = []
+    const nodes: PackedNode[] = []
     for (const [name, child] of [...directory.children].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const before = previous.get(name)
       if (!('children' in child)) {
@@ -222,7 +228,7 @@ export class EntryTree implements EntrySink {
       const added = noData()
       const tree = encodeTree(await this.#nodesOf(childPath, child, before?.subtree, loader))
       const subtree = await this.#archiver.saveTree(tree, added)
-      const node = createNode({ ...common(name, child.attributes, S_IFDIR), type: 'dir', subtree })
+      const node = createNode<Uint8Array>({ ...common(name, child.attributes, S_IFDIR), type: 'dir', subtree })
       nodes.push(node)
       const change = before?.type !== 'dir' ? 'new' : nodesEqual(before, node) ? 'unmodified' : 'changed'
       this.#archiver.countDirectory(childPath, node, change, added)
@@ -261,7 +267,7 @@ export class EntryTree implements EntrySink {
   }
 }
 
-function fileNode(path: ByteString, attributes: EntryAttributes, content: readonly Id[], size: number): Node {
+function fileNode(path: ByteString, attributes: EntryAttributes, content: Uint8Array, size: number): PackedNode {
   return createNode({ ...common(nameOf(path), attributes, S_IFREG), type: 'file', size, content })
 }
 
@@ -271,11 +277,8 @@ function common(name: ByteString, { mode, mtime, uid, gid, user, group }: EntryA
 }
 
 /** Whether nothing a user would call a change has happened to a file. */
-const sameFile = (before: Node, node: Node): boolean =>
-  before.size === node.size &&
-  before.mode === node.mode &&
-  before.content?.length === node.content?.length &&
-  (before.content ?? []).every((id, i) => id === node.content?.[i])
+const sameFile = (before: PackedNode, node: PackedNode): boolean =>
+  before.size === node.size && before.mode === node.mode && sameContent(before.content, node.content)
 
 const nameOf = (path: ByteString): ByteString => path.slice(path.lastIndexOf('/') + 1)
 

@@ -1,8 +1,7 @@
-import { ID_BYTES, type Id } from '../../lib/id.ts'
+import { ID_BYTES } from '../../lib/id.ts'
 import { copyBytes } from '../kernels/copy-bytes.ts'
 import { MAX_CHUNK_BYTES } from '../kernels/rabin.ts'
 import type { CutOutlet } from './cut-stream.ts'
-import { idBytes } from './hex-ids.ts'
 import type { SavedBlobs, SavedPatches } from './saver/messages.ts'
 import { applyChanges, type BlobPatch, type PatchBatch, PatchBatchBuilder, patchesOf } from './saver/patch-batch.ts'
 
@@ -10,7 +9,8 @@ import { applyChanges, type BlobPatch, type PatchBatch, PatchBatchBuilder, patch
 export type FilePart =
   | {
       readonly kind: 'stored'
-      readonly ids: readonly Id[]
+      /** 32 bytes each, which have to stay as they are. */
+      readonly ids: Uint8Array
       /** Of all of them together. */
       readonly size: number
     }
@@ -53,7 +53,7 @@ export async function gatherParts(
   for await (const part of parts)
     if (part.kind === 'stored') {
       size += part.size
-      runs.push(idBytes(part.ids))
+      runs.push(part.ids)
     } else if (part.kind === 'blob') {
       await patches.send()
       await cut.add(part.bytes)

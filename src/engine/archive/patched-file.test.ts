@@ -8,6 +8,7 @@ import { advance } from '../kernels/crc32c.ts'
 import { backupEntries } from './entries-backup.ts'
 import type { EntryAttributes } from './entry-tree.ts'
 import type { FilePart } from './file-parts.ts'
+import { idBytes } from './hex-ids.ts'
 
 const BLOCK = 64 * 1024
 const attributes: EntryAttributes = {
@@ -27,7 +28,7 @@ async function* everyThird(ids: readonly Id[], size: number, expected: Buffer): 
   for (let block = 0; block < ids.length; block++) {
     const start = block * BLOCK
     const length = Math.min(BLOCK, size - start)
-    if (block % 3 !== 0) yield { kind: 'stored', ids: [ids[block]!], size: length }
+    if (block % 3 !== 0) yield { kind: 'stored', ids: idBytes([ids[block]!]), size: length }
     else {
       buffer.set(noise(7, length))
       Buffer.from(`${size}:${block}`).copy(buffer)
@@ -141,7 +142,7 @@ describe('blobs that are changed where they are saved', () => {
         const id = nodes.get(`/shop/${i}`)!.content![0]!
         const { pack, offset, length, uncompressedLength } = repository.index.find('data', id)!
         return {
-          id,
+          id: idBytes([id]),
           sealed: await repository.storage.get({ kind: 'data', name: pack }, { offset, length }),
           uncompressedLength,
         }

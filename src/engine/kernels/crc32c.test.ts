@@ -27,6 +27,23 @@ test.each([0, 1, 77, PAGE, 1024 ** 3, 2 ** 33 + 1])('%i zero bytes can be put be
   expect(shift(shift(register, count), -count)).toBe(register)
 })
 
+test('the difference of stretches that are mostly the same is that of their bytes', () => {
+  for (const [length, places] of [
+    [PAGE, [0, 4000, 4001]],
+    [PAGE, [256, 511, 512]],
+    [PAGE, [PAGE - 1]],
+    [PAGE, []],
+    [520, [519]],
+    [8, [3]],
+  ] as const) {
+    const before = noise(3, length)
+    const after = Uint8Array.from(before)
+    for (const place of places) after[place]! ^= 0x5a
+    const difference = before.map((byte, i) => byte ^ after[i]!)
+    expect(differenceOf(words(before), words(after)), `${places}`).toBe(advance(0, difference))
+  }
+})
+
 describe('the checksum of a changed file follows from that of the file before', () => {
   test.each<{ readonly what: string; readonly pages: number; readonly now: number; readonly dirty: readonly number[] }>(
     [

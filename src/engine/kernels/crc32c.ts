@@ -36,6 +36,9 @@ export function advance(register: number, bytes: Uint8Array): number {
   return state
 }
 
+/** Stretches of so many words are looked at for being equal: most of a page is as it was. */
+const STRETCH_WORDS = 64
+
 /**
  * The register, without initial value, of the difference between two stretches of the same length: an even number of words, in the byte order
  * of this machine.
@@ -43,20 +46,43 @@ export function advance(register: number, bytes: Uint8Array): number {
 export function differenceOf(before: Int32Array, after: Int32Array): number {
   let state = 0
   const { length } = after
-  for (let i = 0; i < length; i += 2) {
-    const low = state ^ before[i]! ^ after[i]!
-    const high = before[i + 1]! ^ after[i + 1]!
-    state =
-      table[1792 | (low & 0xff)]! ^
-      table[1536 | ((low >>> 8) & 0xff)]! ^
-      table[1280 | ((low >>> 16) & 0xff)]! ^
-      table[1024 | (low >>> 24)]! ^
-      table[768 | (high & 0xff)]! ^
-      table[512 | ((high >>> 8) & 0xff)]! ^
-      table[256 | ((high >>> 16) & 0xff)]! ^
-      table[high >>> 24]!
+  for (let start = 0; start < length; start += STRETCH_WORDS) {
+    const end = Math.min(start + STRETCH_WORDS, length)
+    let first = start
+    while (first < end && before[first] === after[first]) first++
+    if (first === end && end - start === STRETCH_WORDS) {
+      if (state !== 0) state = behindStretch(state)
+      continue
+    }
+    for (let i = start; i < end; i += 2) {
+      const low = state ^ before[i]! ^ after[i]!
+      const high = before[i + 1]! ^ after[i + 1]!
+      state =
+        table[1792 | (low & 0xff)]! ^
+        table[1536 | ((low >>> 8) & 0xff)]! ^
+        table[1280 | ((low >>> 16) & 0xff)]! ^
+        table[1024 | (low >>> 24)]! ^
+        table[768 | (high & 0xff)]! ^
+        table[512 | ((high >>> 8) & 0xff)]! ^
+        table[256 | ((high >>> 16) & 0xff)]! ^
+        table[high >>> 24]!
+    }
   }
   return state
+}
+
+/** Of byte k of a register, at `k << 8 | byte`: what it comes to once a stretch of zeros has followed. */
+let stretchTable: Int32Array | undefined
+
+/** The register after a stretch of zeros. */
+function behindStretch(register: number): number {
+  stretchTable ??= Int32Array.from({ length: 1024 }, (_, i) => shift((i & 0xff) << (8 * (i >>> 8)), 4 * STRETCH_WORDS))
+  return (
+    stretchTable[register & 0xff]! ^
+    stretchTable[256 | ((register >>> 8) & 0xff)]! ^
+    stretchTable[512 | ((register >>> 16) & 0xff)]! ^
+    stretchTable[768 | (register >>> 24)]!
+  )
 }
 
 /** The polynomial 1, and x: the highest power is the lowest bit. */

@@ -32,6 +32,7 @@ export class BlobLoader {
   readonly #packs: PackWindows | undefined
   readonly #windows: RemoteWindows | undefined
   readonly #room: BlobRoom | undefined
+  #sealed = new Uint8Array(0)
 
   /**
    * @param room where blobs are opened that are at hand; without it each is in memory of its own
@@ -83,15 +84,23 @@ export class BlobLoader {
     return location === undefined || this.#windows!.announce(location, signal)
   }
 
+  /** Says that `sealedAtHand` will be asked for soon, so that disks have more than one read to deal with. */
+  announceSealed(id: Uint8Array): void {
+    const location = this.#packs && this.#repository.index.findBytes(this.#type, id)
+    if (location !== undefined) this.#packs!.willReadAlone(location)
+  }
+
   /**
    * The bytes of a blob as stored, if they can be had without waiting: neither opened nor checked, and valid until the next blob. Of several
-   * places it lies in, the first.
+   * places it lies in, the first. `id` is its 32 bytes. Nothing beside it is read: for blobs that lie far from each other.
    */
-  sealedAtHand(id: Id): { readonly sealed: Uint8Array; readonly uncompressedLength: number } | undefined {
-    const location = this.#repository.index.find(this.#type, id)
+  sealedAtHand(id: Uint8Array): { readonly sealed: Uint8Array; readonly uncompressedLength: number } | undefined {
+    const location = this.#repository.index.findBytes(this.#type, id)
     if (!location || !this.#packs) return undefined
     try {
-      return { sealed: this.#packs.read(location), uncompressedLength: location.uncompressedLength }
+      if (this.#sealed.length < location.length) this.#sealed = new Uint8Array(2 * location.length)
+      const sealed = this.#packs.readAlone(location, this.#sealed)
+      return { sealed, uncompressedLength: location.uncompressedLength }
     } catch {
       return undefined
     }

@@ -28,36 +28,48 @@ export function createCompressor(mode: CompressionMode): Zstd {
     case 'max':
       return createZstd({ level: 19, windowLog: 23 })
     default:
-      return bySize(SMALL_BLOB_BYTES, { level: 3 }, { level: 2 })
+      return bySize([SMALL_BLOB_BYTES, { level: 3 }], [Number.POSITIVE_INFINITY, { level: 2 }])
   }
 }
 
-/** Up to this size level 2 is made for blobs of dumps and pages, but for one thing: from 128 KiB on it looks for matches twice. */
+/** Up to this size a blob is taken for pages of a database. */
+const PAGE_BLOB_BYTES = 32 * 1024
+/** Up to this size level 2 is made for blobs of dumps, but for one thing: from 128 KiB on it looks for matches twice. */
 const STREAM_BLOB_BYTES = 256 * 1024
 
 /**
  * The compressor for what was cut on purpose: pages of databases, small pieces of dumps. Their blobs are small and nearly alike in size, and
  * on pages and rows level 2 leaves no more than level 3, for two thirds of its time; looking once, as it does for the smallest blobs,
  * leaves as much for a seventh less.
+ *
+ * For inputs as small as pages zstd's own parameters have a hash table larger than the input, and up to 16 KiB matches of four bytes, which
+ * cost more than they save beside the digits and letters of rows. Pages take 0.4 % less at 32 KiB, 2 % less at 16 KiB, and less time.
  */
 export const createStreamCompressor = (mode: CompressionMode): Zstd =>
   mode === 'auto'
-    ? bySize(STREAM_BLOB_BYTES, { level: 2, strategy: constants.ZSTD_fast, hashLog: 15 }, { level: 2 })
+    ? bySize(
+        [PAGE_BLOB_BYTES, { level: 1, strategy: constants.ZSTD_fast, minMatch: 5, hashLog: 12 }],
+        [STREAM_BLOB_BYTES, { level: 2, strategy: constants.ZSTD_fast, hashLog: 15 }],
+        [Number.POSITIVE_INFINITY, { level: 2 }],
+      )
     : createCompressor(mode)
 
-function bySize(smallBytes: number, small: ZstdSettings, large: ZstdSettings): Zstd {
-  const forSmall = createZstd(small)
-  let forLarge: Zstd | undefined
+/** Settings for inputs of up to so many bytes, ascending; the last are for all others. */
+function bySize(...steps: readonly (readonly [upToBytes: number, settings: ZstdSettings])[]): Zstd {
+  const made: (Zstd | undefined)[] = []
+  const at = (step: number): Zstd => {
+    made[step] ??= createZstd(steps[step]![1])
+    return made[step]
+  }
   return {
     compress: (input, output) => {
-      if (input.length <= smallBytes) return forSmall.compress(input, output)
-      forLarge ??= createZstd(large)
-      return forLarge.compress(input, output)
+      let step = 0
+      while (input.length > steps[step]![0]) step++
+      return at(step).compress(input, output)
     },
-    decompress: (input, output) => forSmall.decompress(input, output),
+    decompress: (input, output) => at(0).decompress(input, output),
     close: () => {
-      forSmall.close()
-      forLarge?.close()
+      for (const zstd of made) zstd?.close()
     },
   }
 }

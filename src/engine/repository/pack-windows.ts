@@ -1,10 +1,11 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { Id } from '../../lib/id.ts'
+import { willRead } from '../posix/advice.ts'
 import { pathOf } from '../storage/local/layout.ts'
 import type { BlobLocation } from './blob.ts'
 
-/** Open packs at a time; trees of neighbouring directories lie in the same few. */
-const OPEN_PACKS = 8
+/** Open packs at a time; trees of neighbouring directories lie in the same few, blocks of a database in as many as it has snapshots. */
+const OPEN_PACKS = 64
 /** Read at once, from a multiple of it on, and kept: trees are small and asked for in nearly the order in which they lie. */
 const WINDOW_BYTES = 128 * 1024
 const KEPT_WINDOWS = 32
@@ -36,6 +37,20 @@ export class PackWindows {
     const window = this.#window(pack, start)
     if (window.length < from + length) throw tooShort()
     return window.memory.subarray(from, from + length)
+  }
+
+  /** As `read`, into the beginning of `memory`, which has room for it, and nothing beside it. */
+  readAlone({ pack, offset, length }: BlobLocation, memory: Uint8Array): Uint8Array {
+    return this.#fill(pack, offset, memory.subarray(0, length), length)
+  }
+
+  /** Says that `readAlone` will be asked for a blob soon. Never fails. */
+  willReadAlone({ pack, offset, length }: BlobLocation): void {
+    try {
+      willRead(this.#open(pack), offset, length)
+    } catch {
+      // Whoever reads it hears of it.
+    }
   }
 
   /** Whether the pack is there. */

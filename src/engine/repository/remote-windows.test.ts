@@ -10,6 +10,7 @@ import { pathOf } from '../storage/local/layout.ts'
 import { RemoteWindows } from './remote-windows.ts'
 import type { Repository } from './repository.ts'
 import { encodeTree, sortNodes } from './tree/encode-tree.ts'
+import type { Node } from './tree/node.ts'
 import { walkTrees } from './tree-walk.ts'
 import { BlobWriter } from './write/blob-writer.ts'
 
@@ -18,7 +19,7 @@ const FOLDERS = 300
 /** A tree of folders with a folder in each; stored as an archiver does, what is inside first. */
 async function makeFolders(repository: Repository): Promise<Id> {
   const writer = new BlobWriter(repository)
-  const save = async (nodes: Parameters<typeof sortNodes>[0]): Promise<Id> =>
+  const save = async (nodes: readonly Node[]): Promise<Id> =>
     (await writer.save('tree', encodeTree(sortNodes(nodes)))).id
   const folders = []
   for (let i = 0; i < FOLDERS; i++) {

@@ -2,7 +2,7 @@ import { HoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
 import { BlobLoader } from './blob-loader.ts'
 import type { Repository } from './repository.ts'
-import { decodeTree, type Tree } from './tree/decode-tree.ts'
+import { decodePackedTree, decodeTree, type Tree, type TreeOf } from './tree/decode-tree.ts'
 
 /** Loads trees one after the other, as walks need them. Close it after use. */
 export class TreeLoader {
@@ -15,6 +15,11 @@ export class TreeLoader {
   /** @throws HoldfastError HF_BLOB_NOT_FOUND, HF_PACK_DAMAGED, HF_TREE_INVALID, storage errors */
   async load(id: Id, signal?: AbortSignal): Promise<Tree> {
     return decodeTree(await this.loadBytes(id, signal), id)
+  }
+
+  /** As `load`, with lists of blobs as bytes. */
+  async loadPacked(id: Id, signal?: AbortSignal): Promise<TreeOf<Uint8Array>> {
+    return decodePackedTree(await this.loadBytes(id, signal), id)
   }
 
   /** As `load`, the bytes of the tree blob. */

@@ -2,6 +2,7 @@ import { readlinkSync, realpathSync } from 'node:fs'
 import type { BackupObserver } from '../../engine/archive/backup-observer.ts'
 import { type ChangeRules, isUnchanged } from '../../engine/archive/change-detection.ts'
 import type { EntryAttributes, EntrySink } from '../../engine/archive/entry-tree.ts'
+import { idBytes } from '../../engine/archive/hex-ids.ts'
 import { type FileAttributes, lstat } from '../../engine/posix/attributes.ts'
 import { readDirectory } from '../../engine/posix/directory-reader.ts'
 import { groupName, userName } from '../../engine/posix/owner-names.ts'
@@ -158,7 +159,7 @@ export class LogCollector {
     if (previous?.content && isUnchanged(attributes, previous, changeRules)) {
       const { content, size } = previous
       if (content.every((id) => repository.index.has('data', id))) {
-        entries.storedFile(path, entryAttributes(attributes), content, Number(size))
+        entries.storedFile(path, entryAttributes(attributes), idBytes(content), Number(size))
         observer.onBytes?.(Number(size))
         return
       }

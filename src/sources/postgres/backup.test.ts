@@ -125,7 +125,7 @@ describe.each<PostgresVersion>([15, 18])('a backup of PostgreSQL %i', (version) 
           server: { majorVersion: version, pageBytes: 8192, walSegmentBytes: 16 * 1024 * 1024, dataChecksums: true },
           tablespaces: [{ name: 'fast', location: `${server.socketDirectory}/space` }],
           end: { lsn: second.point, timeline: 1 },
-          blockBytes: 32 * 1024,
+          blockBytes: 16 * 1024,
           asked: 'incremental',
           done: 'full',
           warnings: [],

@@ -3,11 +3,18 @@ import { parseChecksum } from '../../engine/kernels/crc32c.ts'
 import { BlobLoader, ReusedRoom } from '../../engine/repository/blob-loader.ts'
 import type { Repository } from '../../engine/repository/repository.ts'
 import { rootOf, type StoredSnapshot } from '../../engine/repository/snapshot.ts'
-import { type ByteString, byteStringToText, type Node, textToByteString } from '../../engine/repository/tree/node.ts'
+import {
+  type ByteString,
+  byteStringToText,
+  type Node,
+  type PackedNode,
+  textToByteString,
+} from '../../engine/repository/tree/node.ts'
 import { TreeLoader } from '../../engine/repository/tree-loader.ts'
 import { fileContent, findDumpSource } from '../../engine/restore/dump/dump-snapshot.ts'
+import { toHex } from '../../lib/bytes.ts'
 import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
-import { type Id, shortId } from '../../lib/id.ts'
+import { ID_BYTES, type Id, shortId } from '../../lib/id.ts'
 import { isVisibilityMap } from './incremental-file.ts'
 import type { PostgresManifest } from './manifest.ts'
 import { parseServerManifest, SERVER_MANIFEST, type ServerManifest, sentManifestPath } from './server-manifest.ts'
@@ -17,7 +24,9 @@ import { manifestWithout } from './synthetic-manifest.ts'
 export interface PreviousFile {
   readonly path: ByteString
   readonly size: number
-  readonly content: readonly Id[]
+  readonly blocks: number
+  /** 32 bytes for each of its blocks. */
+  readonly content: Uint8Array
   /** CRC-32C, as the manifest in its data directory says. */
   readonly checksum: number | undefined
 }
@@ -39,7 +48,7 @@ export class IncrementalBase implements Disposable {
   readonly #root: Id
   readonly #trees: TreeLoader
   readonly #blobs: BlobLoader
-  readonly #folders = new Map<ByteString, Promise<ReadonlyMap<ByteString, Node>>>()
+  readonly #folders = new Map<ByteString, Promise<ReadonlyMap<ByteString, PackedNode>>>()
 
   private constructor(
     repository: Repository,
@@ -111,9 +120,10 @@ export class IncrementalBase implements Disposable {
     const node = folder.get(path.slice(at + 1))
     if (node?.type !== 'file' || node.content === null) throw this.#damaged(path, 'is not in it')
     const size = Number(node.size)
-    if (size % pageBytes !== 0 || node.content.length !== Math.ceil(size / this.blockBytes))
+    const blocks = Math.ceil(size / this.blockBytes)
+    if (size % pageBytes !== 0 || node.content.length !== blocks * ID_BYTES)
       throw this.#damaged(path, 'is not cut as its manifest says')
-    return { path, size, content: node.content, checksum: this.#checksums.get(path) }
+    return { path, size, blocks, content: node.content, checksum: this.#checksums.get(path) }
   }
 
   /**
@@ -140,7 +150,7 @@ export class IncrementalBase implements Disposable {
   stored(file: PreviousFile, from: number, to: number): FilePart {
     for (let block = from; block < to; block++) this.#requireBlob(file, block)
     const size = Math.min(to * this.blockBytes, file.size) - from * this.blockBytes
-    return { kind: 'stored', ids: file.content.slice(from, to), size }
+    return { kind: 'stored', ids: file.content.subarray(from * ID_BYTES, to * ID_BYTES), size }
   }
 
   /** Whether blocks can be had as they are stored, without waiting. */
@@ -154,14 +164,19 @@ export class IncrementalBase implements Disposable {
     block: number,
   ): Pick<PatchedPart, 'id' | 'sealed' | 'uncompressedLength' | 'reload'> | undefined {
     this.#requireBlob(file, block)
-    const id = file.content[block]!
+    const id = idOf(file, block)
     const atHand = this.#blobs.sealedAtHand(id)
     return atHand && { ...atHand, id, reload: () => this.#reload(file, block) }
   }
 
+  /** Says that a block will be asked for soon. */
+  announce(file: PreviousFile, block: number): void {
+    this.#blobs.announceSealed(idOf(file, block))
+  }
+
   async #reload(file: PreviousFile, block: number): Promise<Uint8Array> {
     return await orDamaged(this.snapshot, this.#signal, () =>
-      this.#repository.loadBlob('data', file.content[block]!, this.#signal),
+      this.#repository.loadBlob('data', toHex(idOf(file, block)), this.#signal),
     )
   }
 
@@ -169,12 +184,12 @@ export class IncrementalBase implements Disposable {
   async *load(file: PreviousFile, blocks: Uint32Array): AsyncGenerator<Uint8Array> {
     for (const block of blocks) this.#requireBlob(file, block)
     if (!this.isAtHand) {
-      const content = Array.from(blocks, (block) => file.content[block]!)
+      const content = Array.from(blocks, (block) => toHex(idOf(file, block)))
       yield* this.#guarded(fileContent(this.#repository, { content }, this.#signal))
       return
     }
     for (const block of blocks)
-      yield await orDamaged(this.snapshot, this.#signal, () => this.#blobs.load(file.content[block]!, this.#signal))
+      yield await orDamaged(this.snapshot, this.#signal, () => this.#blobs.load(toHex(idOf(file, block)), this.#signal))
   }
 
   [Symbol.dispose](): void {
@@ -182,15 +197,18 @@ export class IncrementalBase implements Disposable {
     this.#blobs.close()
   }
 
-  #requireBlob({ path, size, content }: PreviousFile, block: number): void {
-    const expected = Math.min(this.blockBytes, size - block * this.blockBytes)
-    const id = content[block]!
-    const length = this.#repository.index.plaintextLength('data', id)
-    if (length === undefined) throw this.#damaged(path, `lacks the blob ${shortId(id)}`)
-    if (length !== expected) throw this.#damaged(path, `has the blob ${shortId(id)} of another length than its place`)
+  #requireBlob(file: PreviousFile, block: number): void {
+    const { path, size, content } = file
+    const length = this.#repository.index.plaintextLengthAt('data', content, block * ID_BYTES)
+    if (length === Math.min(this.blockBytes, size - block * this.blockBytes)) return
+    const id = shortId(toHex(idOf(file, block)))
+    throw this.#damaged(
+      path,
+      length === undefined ? `lacks the blob ${id}` : `has the blob ${id} of another length than its place`,
+    )
   }
 
-  async #folder(path: ByteString): Promise<ReadonlyMap<ByteString, Node>> {
+  async #folder(path: ByteString): Promise<ReadonlyMap<ByteString, PackedNode>> {
     const known = this.#folders.get(path)
     if (known !== undefined) return await known
     const loading = this.#loadFolder(path)
@@ -199,15 +217,15 @@ export class IncrementalBase implements Disposable {
     return await loading
   }
 
-  async #loadFolder(path: ByteString): Promise<ReadonlyMap<ByteString, Node>> {
+  async #loadFolder(path: ByteString): Promise<ReadonlyMap<ByteString, PackedNode>> {
     let tree = this.#root
     for (const name of path.split('/')) {
-      const { nodes } = await this.#trees.load(tree, this.#signal)
+      const { nodes } = await this.#trees.loadPacked(tree, this.#signal)
       const found = nodes.find((node) => node.name === name)
       if (found?.subtree === undefined) return new Map()
       tree = found.subtree
     }
-    const { nodes } = await this.#trees.load(tree, this.#signal)
+    const { nodes } = await this.#trees.loadPacked(tree, this.#signal)
     return new Map(nodes.map((node) => [node.name, node]))
   }
 
@@ -224,6 +242,9 @@ export class IncrementalBase implements Disposable {
     return damaged(this.snapshot, new Error(`${byteStringToText(path)} ${how}`))
   }
 }
+
+const idOf = ({ content }: PreviousFile, block: number): Uint8Array =>
+  content.subarray(block * ID_BYTES, (block + 1) * ID_BYTES)
 
 const sameContent = (one: Node, other: Node): boolean =>
   one.content?.length === other.content?.length && (one.content ?? []).every((id, i) => id === other.content![i])

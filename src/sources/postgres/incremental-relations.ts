@@ -22,6 +22,9 @@ export interface IncrementalMember {
   readonly content: AsyncIterable<Uint8Array>
 }
 
+/** Blocks of the earlier snapshot that the disk is told of before they are read. */
+const BLOCKS_ANNOUNCED = 256
+
 /**
  * Puts files together from what an earlier snapshot has and the pages that changed since. Blobs without a changed page stay by their ids and
  * are not read; the others are patched and saved anew, on threads where their bytes are at hand. A file that grew by more than its changed pages
@@ -63,7 +66,7 @@ export class RelationPatcher {
       previous.checksum === undefined ? undefined : new ChangedChecksum(previous.checksum, previous.size, newSize)
     if (change.changed.length === 0 && newSize === previous.size) {
       await change.finish()
-      this.#base.stored(previous, 0, previous.content.length)
+      this.#base.stored(previous, 0, previous.blocks)
       entries.storedFile(place, attributes, previous.content, newSize)
     } else {
       const { saved } = await entries.patchedFile(place, attributes, this.#parts(change, previous, newSize, checksum))
@@ -90,16 +93,20 @@ export class RelationPatcher {
       ? undefined
       : this.#base.load(
           previous,
-          touched.filter((block) => block < previous.content.length),
+          touched.filter((block) => block < previous.blocks),
         )
     let next = 0
     let page = 0
-    for (const block of touched) {
+    let announced = 0
+    for (const [i, block] of touched.entries()) {
+      if (old === undefined)
+        for (; announced < Math.min(i + BLOCKS_ANNOUNCED, touched.length); announced++)
+          if (touched[announced]! < previous.blocks) this.#base.announce(previous, touched[announced]!)
       if (block > next) yield this.#base.stored(previous, next, block)
       next = block + 1
       const start = block * this.#blockBytes
       const end = Math.min(start + this.#blockBytes, newSize)
-      const isThere = block < previous.content.length
+      const isThere = block < previous.blocks
       // Before the next pages are read: both are valid until something more is asked for.
       const changes = await this.#changesOf(change, page, start, end)
       page += changes.length
@@ -147,7 +154,7 @@ export class RelationPatcher {
   /** What is cut off has to be read for the checksum of what stays. */
   async #cutOff(previous: PreviousFile, newSize: number, checksum: ChangedChecksum): Promise<void> {
     const first = Math.floor(newSize / this.#blockBytes)
-    const blocks = Uint32Array.from({ length: previous.content.length - first }, (_, i) => first + i)
+    const blocks = Uint32Array.from({ length: previous.blocks - first }, (_, i) => first + i)
     let skip = newSize - first * this.#blockBytes
     for await (const bytes of this.#base.load(previous, blocks)) {
       checksum.cutOff(bytes.subarray(skip))

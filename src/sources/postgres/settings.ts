@@ -82,7 +82,7 @@ const DEFAULT_LOCK_TIMEOUT_MS = 30_000
 const MIN_RATE = 32 * 1024
 const MAX_RATE = 1024 * 1024 * 1024
 
-export const MIN_BLOCK_BYTES: number = 32 * 1024
+export const MIN_BLOCK_BYTES: number = 16 * 1024
 export const MAX_BLOCK_BYTES: number = 256 * 1024
 
 /** A size like `64K` within limits. */
@@ -170,7 +170,7 @@ export const postgresSettings: z.ZodType<PostgresSettings> = z
     checkpoint: z.enum(['fast', 'spread']).optional(),
     maxRate: size(MIN_RATE, MAX_RATE).optional(),
     blockBytes: size(MIN_BLOCK_BYTES, MAX_BLOCK_BYTES)
-      .refine((bytes) => Number.isInteger(Math.log2(bytes)), { message: 'must be 32K, 64K, 128K or 256K' })
+      .refine((bytes) => Number.isInteger(Math.log2(bytes)), { message: 'must be 16K, 32K, 64K, 128K or 256K' })
       .optional(),
     ...logicalKeys,
   })

@@ -1,7 +1,6 @@
-import { ID_BYTES, type Id } from '../../../lib/id.ts'
+import { ID_BYTES } from '../../../lib/id.ts'
 import { copyBytes } from '../../kernels/copy-bytes.ts'
 import { differenceOf, shift } from '../../kernels/crc32c.ts'
-import { idBytes } from '../hex-ids.ts'
 
 /** A stretch that takes the place of what was there. Both `at` and the length are multiples of eight. */
 export interface BlobChange {
@@ -12,7 +11,8 @@ export interface BlobChange {
 
 /** A blob the repository has, and what becomes of it. */
 export interface BlobPatch {
-  readonly id: Id
+  /** 32 bytes. */
+  readonly id: Uint8Array
   /** As it lies in its pack. */
   readonly sealed: Uint8Array
   /** 0 when it is stored as it is. */
@@ -43,7 +43,8 @@ export class PatchBatchBuilder {
   #used = 0
   #plaintextBytes = 0
   readonly #layout: number[] = []
-  readonly #ids: Id[] = []
+  #ids = new Uint8Array(64 * ID_BYTES)
+  #count = 0
 
   constructor(memory: Uint8Array) {
     this.memory = memory
@@ -51,13 +52,19 @@ export class PatchBatchBuilder {
 
   /** Whether the patch should wait for the next batch. */
   isFullFor({ sealed, size, changes }: BlobPatch): boolean {
-    if (this.#ids.length === 0) return false
-    const needed = changes.reduce((sum, { bytes }) => sum + roundUp8(bytes.length), roundUp8(sealed.length))
+    if (this.#count === 0) return false
+    let needed = roundUp8(sealed.length)
+    for (const { bytes } of changes) needed += roundUp8(bytes.length)
     return this.#used + needed > this.memory.length || this.#plaintextBytes + size > BATCH_PLAINTEXT_BYTES
   }
 
   add({ id, sealed, uncompressedLength, size, changes }: BlobPatch): void {
-    this.#ids.push(id)
+    if ((this.#count + 1) * ID_BYTES > this.#ids.length) {
+      const larger = new Uint8Array(2 * this.#ids.length)
+      larger.set(this.#ids)
+      this.#ids = larger
+    }
+    this.#ids.set(id, this.#count++ * ID_BYTES)
     this.#layout.push(this.#copy(sealed), sealed.length, uncompressedLength, size, changes.length)
     for (const { at, bytes } of changes) this.#layout.push(at, this.#copy(bytes), bytes.length)
     this.#plaintextBytes += size
@@ -65,7 +72,7 @@ export class PatchBatchBuilder {
 
   get batch(): PatchBatch {
     const bytes = this.memory.subarray(0, this.#used)
-    return { bytes, layout: Uint32Array.from(this.#layout), ids: idBytes(this.#ids) }
+    return { bytes, layout: Uint32Array.from(this.#layout), ids: this.#ids.slice(0, this.#count * ID_BYTES) }
   }
 
   #copy(bytes: Uint8Array): number {

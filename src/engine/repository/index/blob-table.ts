@@ -1,4 +1,5 @@
 import { ID_BYTES } from '../../../lib/id.ts'
+import { CRYPTO_OVERHEAD_BYTES } from '../../kernels/cipher.ts'
 
 /** Words per entry beside the id: pack number, offset, stored length, uncompressed length. */
 const FIELDS = 4
@@ -150,6 +151,10 @@ export class BlobTable {
 
   uncompressedLength(row: number): number {
     return this.#fields[row * FIELDS + 3]!
+  }
+
+  plaintextLength(row: number): number {
+    return this.uncompressedLength(row) || this.length(row) - CRYPTO_OVERHEAD_BYTES
   }
 
   idHex(row: number): string {

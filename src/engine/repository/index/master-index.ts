@@ -82,9 +82,13 @@ export class MasterIndex {
 
   /** A place where the blob lies, or undefined when no index knows it. */
   find(type: BlobType, id: Id): BlobLocation | undefined {
-    const bytes = this.#bytesOf(id)
+    return this.findBytes(type, this.#bytesOf(id))
+  }
+
+  /** As `find`, for an id given as 32 bytes of `source` at `at`. */
+  findBytes(type: BlobType, source: Uint8Array, at = 0): BlobLocation | undefined {
     for (const table of this.tables(type)) {
-      const row = table.find(bytes)
+      const row = table.find(source, at)
       if (row >= 0) return this.#location(table, row)
     }
     return undefined
@@ -105,8 +109,16 @@ export class MasterIndex {
 
   /** Plaintext length of a blob, or undefined when no index knows it. */
   plaintextLength(type: BlobType, id: Id): number | undefined {
-    const location = this.find(type, id)
-    return location && plaintextLengthOf(location)
+    return this.plaintextLengthAt(type, this.#bytesOf(id), 0)
+  }
+
+  /** As `plaintextLength`, for an id given as 32 bytes of `source` at `at`. Nothing is made, so that it can be asked for very many. */
+  plaintextLengthAt(type: BlobType, source: Uint8Array, at: number): number | undefined {
+    for (const table of this.tables(type)) {
+      const row = table.find(source, at)
+      if (row >= 0) return table.plaintextLength(row)
+    }
+    return undefined
   }
 
   hasPack(id: Id): boolean {

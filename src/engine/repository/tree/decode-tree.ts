@@ -9,16 +9,19 @@ import {
   type ExtendedAttribute,
   type GenericAttribute,
   type Node,
+  type NodeOf,
   type NodeType,
   nodeTypes,
   type Uint64,
 } from './node.ts'
 
 /** A decoded directory. */
-export interface Tree {
+export interface TreeOf<Content> {
   /** Strictly increasing by name. */
-  readonly nodes: readonly Node[]
+  readonly nodes: readonly NodeOf<Content>[]
 }
+
+export type Tree = TreeOf<readonly Id[]>
 
 /** Keys in the order they are written, so that the next one is nearly always the one tried first. */
 const keys = [
@@ -60,9 +63,16 @@ const nothing: readonly never[] = []
  *
  * `id` names the tree in messages. Strings of the result do not keep `bytes` alive.
  */
-export function decodeTree(bytes: Uint8Array, id?: Id): Tree {
+export const decodeTree = (bytes: Uint8Array, id?: Id): Tree => decode(bytes, id, readIds)
+
+/** As `decodeTree`, with lists of blobs as bytes. */
+export const decodePackedTree = (bytes: Uint8Array, id?: Id): TreeOf<Uint8Array> => decode(bytes, id, readPackedIds)
+
+type ContentReader<Content> = (cursor: JsonCursor) => Content
+
+function decode<Content>(bytes: Uint8Array, id: Id | undefined, readContent: ContentReader<Content>): TreeOf<Content> {
   const cursor = new JsonCursor(bytes, id === undefined ? 'a tree' : `tree ${shortId(id)}`)
-  let nodes: readonly Node[] | undefined
+  let nodes: readonly NodeOf<Content>[] | undefined
   cursor.expect(0x7b)
   if (!cursor.accept(0x7d)) {
     do {
@@ -71,7 +81,7 @@ export function decodeTree(bytes: Uint8Array, id?: Id): Tree {
       const key = cursor.string()
       cursor.expect(0x3a)
       if (key !== 'nodes') cursor.skipValue()
-      else if (nodes === undefined) nodes = readNodes(cursor)
+      else if (nodes === undefined) nodes = readNodes(cursor, readContent)
       else cursor.fail('one list of nodes', start)
     } while (cursor.accept(0x2c))
     cursor.expect(0x7d)
@@ -80,15 +90,15 @@ export function decodeTree(bytes: Uint8Array, id?: Id): Tree {
   return { nodes: nodes ?? cursor.fail('a list of nodes') }
 }
 
-function readNodes(cursor: JsonCursor): readonly Node[] {
-  const nodes: Node[] = []
+function readNodes<Content>(cursor: JsonCursor, readContent: ContentReader<Content>): readonly NodeOf<Content>[] {
+  const nodes: NodeOf<Content>[] = []
   if (cursor.acceptNull()) return nodes
   cursor.expect(0x5b)
   if (cursor.accept(0x5d)) return nodes
   let ordered = true
-  let previous: Node | undefined
+  let previous: NodeOf<Content> | undefined
   do {
-    const node = readNode(cursor, previous)
+    const node = readNode(cursor, previous, readContent)
     if (previous !== undefined && node.name <= previous.name) ordered = false
     nodes.push(node)
     previous = node
@@ -103,10 +113,14 @@ function readNodes(cursor: JsonCursor): readonly Node[] {
 }
 
 /** Reads the one node that is next in a tree blob. */
-export const decodeNode = (cursor: JsonCursor): Node => readNode(cursor, undefined)
+export const decodeNode = (cursor: JsonCursor): Node => readNode(cursor, undefined, readIds)
 
 /** `previous` only serves to share what consecutive nodes have in common: type and owner. */
-function readNode(cursor: JsonCursor, previous: Node | undefined): Node {
+function readNode<Content>(
+  cursor: JsonCursor,
+  previous: NodeOf<Content> | undefined,
+  readContent: ContentReader<Content>,
+): NodeOf<Content> {
   cursor.expect(0x7b)
   const start = cursor.at
   let name: ByteString = ''
@@ -128,7 +142,7 @@ function readNode(cursor: JsonCursor, previous: Node | undefined): Node {
   let extendedAttributes: readonly ExtendedAttribute[] = nothing
   let genericAttributes: readonly GenericAttribute[] = nothing
   let device: Uint64 = 0
-  let content: readonly Id[] | null = null
+  let content: Content | null = null
   let subtree: Id | undefined
   let error = ''
 
@@ -210,7 +224,7 @@ function readNode(cursor: JsonCursor, previous: Node | undefined): Node {
           device = cursor.uint64()
           break
         case 19:
-          content = readIds(cursor)
+          content = readContent(cursor)
           break
         case 20:
           subtree = cursor.id()
@@ -256,7 +270,7 @@ function readKey(cursor: JsonCursor, from: number): number {
   return slotOfKey.get(key) ?? UNKNOWN
 }
 
-function readType(cursor: JsonCursor, previous: Node | undefined): NodeType {
+function readType(cursor: JsonCursor, previous: Pick<Node, 'type'> | undefined): NodeType {
   if (previous !== undefined && cursor.acceptQuoted(previous.type)) return previous.type
   return typeByName.get(cursor.string()) ?? 'unknown'
 }
@@ -274,6 +288,11 @@ function readIds(cursor: JsonCursor): readonly Id[] {
   while (cursor.accept(0x2c))
   cursor.expect(0x5d)
   return ids
+}
+
+function readPackedIds(cursor: JsonCursor): Uint8Array {
+  cursor.expect(0x5b)
+  return cursor.accept(0x5d) ? new Uint8Array(0) : cursor.ids()
 }
 
 function readBase64(cursor: JsonCursor): Buffer {

@@ -1,7 +1,15 @@
 import { HoldfastError } from '../../../lib/errors.ts'
 import { type Timestamp, writeTime } from '../../../lib/go-time.ts'
 import { escapeJson, isUtf8, quoteGo } from './go-text.ts'
-import { type ByteString, byteStringToText, type Node, textToByteString, type Uint64 } from './node.ts'
+import {
+  type ByteString,
+  byteStringToText,
+  type Node,
+  type NodeOf,
+  type PackedNode,
+  textToByteString,
+  type Uint64,
+} from './node.ts'
 
 /** More than the fixed parts of a node: keys, numbers, times. Strings and lists make their own room. */
 const FIXED_BYTES = 1024
@@ -20,7 +28,7 @@ let length = 0
  *
  * Nodes must be strictly increasing by name, names not empty, no type `unknown`; else HF_TREE_INVALID. The caller owns the result.
  */
-export function encodeTree(nodes: readonly Node[]): Uint8Array {
+export function encodeTree(nodes: readonly (Node | PackedNode)[]): Uint8Array {
   length = 0
   ascii('{"nodes":[')
   let previous = ''
@@ -67,15 +75,16 @@ function finish(): Uint8Array {
 }
 
 /** Sorts nodes as trees are sorted, by the bytes of their names. */
-export const sortNodes = (nodes: readonly Node[]): Node[] => nodes.toSorted(byName)
+export const sortNodes = <Content>(nodes: readonly NodeOf<Content>[]): NodeOf<Content>[] => nodes.toSorted(byName)
 
-const byName = (a: Node, b: Node): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
+const byName = (a: Pick<Node, 'name'>, b: Pick<Node, 'name'>): number =>
+  a.name < b.name ? -1 : a.name > b.name ? 1 : 0
 
-function refuse(node: Node, why: string): never {
+function refuse(node: Pick<Node, 'name'>, why: string): never {
   throw new HoldfastError('HF_TREE_INVALID', `directory entry ${JSON.stringify(byteStringToText(node.name))} ${why}`)
 }
 
-function writeNode(node: Node): void {
+function writeNode(node: Node | PackedNode): void {
   if (node.type === 'unknown') refuse(node, 'has a type this version cannot write')
   reserve(FIXED_BYTES)
   ascii('{"name":"')
@@ -114,6 +123,7 @@ function writeNode(node: Node): void {
   integer(',"device":', node.device)
   if (node.content === null) ascii(',"content":null')
   else if (node.content.length === 0) ascii(',"content":[]')
+  else if (node.content instanceof Uint8Array) packedContent(node.content)
   else content(node, node.content)
   if (node.subtree !== undefined) {
     ascii(',"subtree":"')
@@ -191,7 +201,7 @@ function linkTarget(target: ByteString): void {
   buffer[length++] = 0x22
 }
 
-function extendedAttributes(node: Node): void {
+function extendedAttributes(node: Pick<Node, 'extendedAttributes'>): void {
   ascii(',"extended_attributes":[')
   let first = true
   for (const { name, value } of node.extendedAttributes) {
@@ -210,7 +220,7 @@ function extendedAttributes(node: Node): void {
   buffer[length++] = 0x5d
 }
 
-function genericAttributes(node: Node): void {
+function genericAttributes(node: Pick<Node, 'genericAttributes'>): void {
   ascii(',"generic_attributes":{')
   let first = true
   for (const { name, json } of node.genericAttributes) {
@@ -223,7 +233,7 @@ function genericAttributes(node: Node): void {
   buffer[length++] = 0x7d
 }
 
-function content(node: Node, ids: readonly string[]): void {
+function content(node: Pick<Node, 'name'>, ids: readonly string[]): void {
   reserve(ids.length * 67)
   ascii(',"content":["')
   for (let i = 0; i < ids.length; i++) {
@@ -233,7 +243,33 @@ function content(node: Node, ids: readonly string[]): void {
   ascii('"]')
 }
 
-function id(node: Node, value: string): void {
+/** Two hexadecimal digits of every byte, the first in the low half. */
+const hexPairs = Uint16Array.from({ length: 256 }, (_, byte) => {
+  const [high, low] = byte.toString(16).padStart(2, '0')
+  return high!.charCodeAt(0) | (low!.charCodeAt(0) << 8)
+})
+
+function packedContent(ids: Uint8Array): void {
+  reserve((ids.length / 32) * 67)
+  ascii(',"content":["')
+  const target = buffer
+  let to = length
+  for (let at = 0; at < ids.length; at++) {
+    if (at > 0 && at % 32 === 0) {
+      target[to] = 0x22
+      target[to + 1] = 0x2c
+      target[to + 2] = 0x22
+      to += 3
+    }
+    const pair = hexPairs[ids[at]!]!
+    target[to++] = pair & 0xff
+    target[to++] = pair >>> 8
+  }
+  length = to
+  ascii('"]')
+}
+
+function id(node: Pick<Node, 'name'>, value: string): void {
   if (value.length !== 64) refuse(node, `refers to ${JSON.stringify(value)}, which is no blob id`)
   ascii(value)
 }

@@ -151,6 +151,10 @@ export class JsonCursor {
 
   /** The same, as 32 bytes at the start of `target`. */
   idBytes(target: Uint8Array): void {
+    this.#idBytes(target, 0)
+  }
+
+  #idBytes(target: Uint8Array, to: number): void {
     const bytes = this.#bytes
     if (this.peek() !== 0x22) this.fail('an id')
     const start = this.at + 1
@@ -159,10 +163,27 @@ export class JsonCursor {
       const high = hexValue[bytes[start + 2 * i]!]!
       const low = hexValue[bytes[start + 2 * i + 1]!]!
       valid |= high | low
-      target[i] = (high << 4) | low
+      target[to + i] = (high << 4) | low
     }
     if (valid > 15 || bytes[start + 64] !== 0x22) this.fail('an id of 64 hex digits', start)
     this.at = start + 65
+  }
+
+  /** The rest of a list of ids that is not empty, from behind its opening bracket to its end: 32 bytes each. */
+  ids(): Uint8Array {
+    let ids = new Uint8Array(32 * 16)
+    let length = 0
+    do {
+      if (length === ids.length) {
+        const larger = new Uint8Array(2 * length)
+        larger.set(ids)
+        ids = larger
+      }
+      this.#idBytes(ids, length)
+      length += 32
+    } while (this.accept(0x2c))
+    this.expect(0x5d)
+    return ids.slice(0, length)
   }
 
   /** A time as `formatTime` writes it. One that repeats the time read before it (as atime repeats mtime) is the same object. */

@@ -38,9 +38,10 @@ export interface GenericAttribute {
 
 /**
  * One entry of a directory as a tree blob holds it. Every field is always there: absent means 0, '', [] or undefined, as in the stored
- * form, where such fields are left out. Make one with `createNode`, so that all nodes have the same shape.
+ * form, where such fields are left out. Make one with `createNode`, so that all nodes have the same shape. `Content` is the form of a list of
+ * blobs.
  */
-export interface Node {
+export interface NodeOf<Content> {
   readonly name: ByteString
   readonly type: NodeType
   /** Go's file mode, not st_mode: see `mode.ts`. */
@@ -65,18 +66,24 @@ export interface Node {
   /** st_rdev of a device. */
   readonly device: Uint64
   /** Data blobs of a file in order; null for everything that is not a file. */
-  readonly content: readonly Id[] | null
+  readonly content: Content | null
   /** Tree of a directory. */
   readonly subtree: Id | undefined
   readonly error: string
 }
 
+export type Node = NodeOf<readonly Id[]>
+
+/** With 32 bytes for each blob: files that are cut small have many, and strings of them cost more than all else about a tree. */
+export type PackedNode = NodeOf<Uint8Array>
+
 /** The fields every node needs; the others default to absent. */
-export type NodeFields = Partial<Node> & Pick<Node, 'name' | 'type' | 'mtime' | 'atime' | 'ctime'>
+export type NodeFields<Content = readonly Id[]> = Partial<NodeOf<Content>> &
+  Pick<Node, 'name' | 'type' | 'mtime' | 'atime' | 'ctime'>
 
 const nothing: readonly never[] = []
 
-export const createNode = (fields: NodeFields): Node => ({
+export const createNode = <Content = readonly Id[]>(fields: NodeFields<Content>): NodeOf<Content> => ({
   name: fields.name,
   type: fields.type,
   mode: fields.mode ?? 0,
@@ -117,7 +124,10 @@ export const isPlainName = (name: ByteString): boolean =>
  * Whether two nodes mean the same, wherever their times were written: what `diff` and an unchanged directory ask. Order of extended
  * attributes does not count.
  */
-export function nodesEqual(a: Node, b: Node): boolean {
+export function nodesEqual<Content extends readonly Id[] | Uint8Array>(
+  a: NodeOf<Content>,
+  b: NodeOf<Content>,
+): boolean {
   if (a === b) return true
   return (
     a.name === b.name &&
@@ -145,9 +155,10 @@ export function nodesEqual(a: Node, b: Node): boolean {
 }
 
 /** Whether both refer to the same blobs in the same order; null (no file) differs from an empty file. */
-export function sameContent(a: readonly Id[] | null, b: readonly Id[] | null): boolean {
+export function sameContent<Content extends readonly Id[] | Uint8Array>(a: Content | null, b: Content | null): boolean {
   if (a === b) return true
   if (a === null || b === null || a.length !== b.length) return false
+  if (a instanceof Uint8Array) return Buffer.compare(a, b as Uint8Array) === 0
   return a.every((id, i) => id === b[i])
 }
 

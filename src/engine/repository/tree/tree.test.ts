@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { parseTime, type Timestamp } from '../../../lib/go-time.ts'
-import { decodeTree } from './decode-tree.ts'
+import { decodePackedTree, decodeTree } from './decode-tree.ts'
 import { encodeTree, sortNodes } from './encode-tree.ts'
 import {
   createNode,
@@ -161,6 +161,31 @@ describe('round trip', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  test('lists of blobs as bytes say the same', () => {
+    void fc.assert(
+      fc.property(directories, (list) => {
+        const encoded = encodeTree(list)
+        const { nodes } = decodePackedTree(encoded)
+        const contents = nodes.map(({ content }) => content && Buffer.from(content).toString('hex'))
+        expect(contents).toEqual(list.map(({ content }) => (content === null ? null : content.join(''))))
+        expect(nodes.map(({ content: _, ...rest }) => withoutBuffers({ ...rest, content: null }))).toEqual(
+          list.map((n) => withoutBuffers({ ...n, content: null })),
+        )
+        expect(text(encodeTree(nodes))).toBe(text(encoded))
+      }),
+    )
+    const many = Array.from({ length: 100 }, (_, i) => createHash('sha256').update(`${i}`).digest('hex'))
+    const encoded = encodeTree([node({ content: many })])
+    expect(text(encodeTree(decodePackedTree(encoded).nodes))).toBe(text(encoded))
+    for (const [from, to] of [
+      ['"]', '",]'],
+      ['["', '[,"'],
+      [many[7]!, `${many[7]!.slice(0, 63)}g`],
+      ['"]', '"}'],
+    ] as const)
+      expect(() => decodePackedTree(Buffer.from(text(encoded).replace(from, to)))).toThrow('is damaged at byte')
   })
 
   test('the stored form is JSON that another parser understands', () => {

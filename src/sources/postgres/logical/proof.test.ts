@@ -7,6 +7,7 @@ import { completePrograms, type PostgresVersion } from '../../../../test/support
 import { sourceOf } from '../../../../test/support/servers/postgres-source.ts'
 import { memoryRepository, plainOptions } from '../../../../test/support/test-repository.ts'
 import { backupEntries } from '../../../engine/archive/entries-backup.ts'
+import { idBytes } from '../../../engine/archive/hex-ids.ts'
 import type { Repository } from '../../../engine/repository/repository.ts'
 import { rootOf, type StoredSnapshot } from '../../../engine/repository/snapshot.ts'
 import { textToByteString } from '../../../engine/repository/tree/node.ts'
@@ -97,7 +98,7 @@ async function tampered(
     write: async (entries) => {
       for (const [path, { content, size }] of whole.files)
         if (!(path in files))
-          entries.storedFile(textToByteString(`/shop/data/${path}`), attributes, content ?? [], Number(size))
+          entries.storedFile(textToByteString(`/shop/data/${path}`), attributes, idBytes(content ?? []), Number(size))
       for (const [path, content] of Object.entries(files))
         if (content !== undefined)
           await entries.file(textToByteString(`/shop/data/${path}`), attributes, once(content), dumpCutRule)
