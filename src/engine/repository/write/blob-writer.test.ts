@@ -1,10 +1,11 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { memoryRepository, overStorage } from '../../../../test/support/test-repository.ts'
 import { utf8 } from '../../../lib/bytes.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { randomBytes } from '../../../lib/random.ts'
 import { sha256Hex } from '../../kernels/sha256.ts'
 import { withFaults } from '../../storage/layers/with-faults.ts'
+import type { Storage } from '../../storage/storage.ts'
 import { errorFrom } from '../../storage/testing.ts'
 import { FULL_INDEX_BLOBS } from '../index/index-file.ts'
 import { rowsOf } from '../pack/blob-rows.ts'
@@ -81,6 +82,54 @@ describe('saving blobs', () => {
     expect(await errorFrom(() => writer.save('data', utf8('b')))).toBe(error)
     expect(await plain.list('index')).toEqual([])
     expect((await seenByOthers(plain)).index.has('data', id)).toBe(false)
+  })
+
+  test('goes on while a full pack is on its way to a far store, and lists each pack when it is there', async () => {
+    const plain = await memoryRepository({ packBytes: 4 << 20 })
+    const waiting: (() => void)[] = []
+    const order: string[] = []
+    let most = 0
+    let isOpen = false
+    const slow: Storage = {
+      ...plain.storage,
+      put: async (file, content, options) => {
+        if (file.kind === 'data' && !isOpen) {
+          await new Promise<void>((resolve) => {
+            most = Math.max(most, waiting.push(resolve))
+          })
+        }
+        await plain.storage.put(file, content, options)
+        order.push(file.kind)
+      },
+    }
+    const writer = new BlobWriter(overStorage(plain, slow, { packBytes: 4 << 20 }))
+    const contents = Array.from({ length: 30 }, () => randomBytes(1 << 20))
+    let saved = 0
+    const saving = Promise.all(contents.map((content) => writer.save('data', content).then(() => saved++)))
+    await vi.waitFor(() => expect(waiting).toHaveLength(2))
+    // One pack on its way does not hold up the next, two do.
+    expect(saved).toBeGreaterThanOrEqual(4)
+    expect(saved).toBeLessThan(9)
+    isOpen = true
+    for (const resume of waiting) resume()
+    await saving
+    await writer.flush()
+    expect(most).toBe(2)
+    expect(order.at(-1)).toBe('index')
+    const other = await seenByOthers(plain)
+    for (const content of contents)
+      expect(await other.loadBlob('data', sha256Hex(content))).toEqual(new Uint8Array(content))
+  })
+
+  test('fails when a pack on its way could not be stored, at the latest when everything is to be there', async () => {
+    const plain = await memoryRepository({ packBytes: 4 << 20 })
+    const error = new HoldfastError('HF_STORAGE_FULL', 'no space')
+    const effect = { type: 'fail', error } as const
+    const full = withFaults(plain.storage, [{ operation: 'put', kind: 'data', times: 1, effect }])
+    const writer = new BlobWriter(overStorage(plain, full, { packBytes: 4 << 20 }))
+    for (let i = 0; i < 5; i++) await writer.save('data', randomBytes(1 << 20)).catch(() => undefined)
+    expect(await errorFrom(() => writer.flush())).toBe(error)
+    expect(await plain.list('index')).toEqual([])
   })
 
   test('takes a pack that is there already for the one it was about to store', async () => {

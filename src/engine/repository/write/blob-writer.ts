@@ -32,6 +32,14 @@ export interface StoredCounts {
   packBytes: number
 }
 
+/** A full pack that is being stored while the next one is made. */
+interface PackOnItsWay {
+  /** Resolves also when it failed, which `#failure` knows. */
+  readonly stored: Promise<void>
+  /** All of the memory it lies in. */
+  readonly memory: Uint8Array
+}
+
 /**
  * Saves blobs on this thread: skips known ones, packs the others, stores full packs and keeps the index up to date. Used for trees and
  * by everything that rewrites blobs; file content in bulk goes through worker threads that share `claimed` and report their packs here.
@@ -45,6 +53,8 @@ export class BlobWriter {
   readonly #packs: Readonly<Record<BlobType, PackWriter>>
   readonly #signal: AbortSignal | undefined
   readonly #sink: PackSink | undefined
+  /** The last full pack of each type: one is enough to hide the time that a far store takes to answer. */
+  readonly #onItsWay = new Map<BlobType, PackOnItsWay>()
   #turn: Promise<unknown> = Promise.resolve()
   /** Blobs that were in a pack which could not be stored are lost: nothing may be flushed as if they were not. */
   #failure: { readonly error: unknown } | undefined
@@ -142,12 +152,14 @@ export class BlobWriter {
    */
   async flush(): Promise<void> {
     await this.#inTurn(async () => {
-      const stored = await Promise.allSettled(
-        blobTypes
+      const stored = await Promise.allSettled([
+        ...blobTypes
           .filter((type) => !this.#packs[type].isEmpty)
           .map((type) => this.storePack(this.#packs[type].finish())),
-      )
+        ...blobTypes.map((type) => this.#onItsWay.get(type)?.stored),
+      ])
       for (const result of stored) if (result.status === 'rejected') throw result.reason
+      if (this.#failure) throw this.#failure.error
       await this.index.flush(this.#signal)
     })
   }
@@ -169,10 +181,23 @@ export class BlobWriter {
   }
 
   async #added(type: BlobType): Promise<void> {
-    if (this.#packs[type].isFull) await this.storePack(this.#packs[type].finish())
+    const writer = this.#packs[type]
+    if (!writer.isFull) return
+    const pack = writer.finish()
+    if (this.repository.storage.properties.directory !== undefined) {
+      await this.storePack(pack)
+      return
+    }
+    const before = this.#onItsWay.get(type)
+    const stored = this.storePack(pack).catch((error: unknown) => {
+      this.#failure ??= { error }
+    })
+    this.#onItsWay.set(type, { stored, memory: new Uint8Array(pack.bytes.buffer) })
+    await before?.stored
+    writer.useMemory(before?.memory ?? writer.newMemory())
   }
 
-  /** Pack memory is one; whoever fills it waits until a full pack is stored. */
+  /** Pack memory is one, or two for a far store; whoever fills it waits until a full pack is stored. */
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(() => {
       if (this.#failure) throw this.#failure.error
