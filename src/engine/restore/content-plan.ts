@@ -65,7 +65,8 @@ export function planContent(
   const unordered = collectPlacements(table, content, rows, present)
   const { order, packs } = orderPlacements(unordered, rows, packCount)
   const placements = allocatePlacements(order.length)
-  for (const [at, from] of order.entries()) {
+  for (let at = 0; at < order.length; at++) {
+    const from = order[at]!
     placements.row[at] = unordered.row[from]!
     placements.entry[at] = unordered.entry[from]!
     placements.offset[at] = unordered.offset[from]!
@@ -198,6 +199,7 @@ function cutTasks(
     let stored = 0
     let written = 0
     let longFiles = new Set<number>()
+    let lastEntry = -1
     let readTo = 0
     for (let at = start; at < end; at++) {
       const row = placements.row[at]!
@@ -216,9 +218,13 @@ function cutTasks(
         stored = 0
         written = 0
         longFiles = new Set()
+        lastEntry = -1
       }
       if (at === from || row !== placements.row[at - 1]) stored += rows.length(row)
       written += rows.plaintextLength(row)
+      // Most placements are of the same file as the one before.
+      if (entry === lastEntry) continue
+      lastEntry = entry
       if (table.contentEnd(entry) - table.contentStart(entry) > 1) longFiles.add(entry)
     }
     cuts.push({ pack, from, to: end })
@@ -246,8 +252,11 @@ function findShared(
   const tasksOfShared = new Map<number, number>()
   const tasks = cuts.map((cut) => {
     const shared = new Set<number>()
+    let lastEntry = -1
     for (let at = cut.from; at < cut.to; at++) {
       const entry = placements.entry[at]!
+      if (entry === lastEntry) continue
+      lastEntry = entry
       if (isShared[entry] === 1) shared.add(entry)
     }
     for (const entry of shared) tasksOfShared.set(entry, (tasksOfShared.get(entry) ?? 0) + 1)

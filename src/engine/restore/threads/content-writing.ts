@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs'
 import { plainError } from '../../../lib/worker-pool.ts'
-import type { DirectWrites } from '../../posix/direct-writes.ts'
+import type { AsyncIo } from '../../posix/async-io.ts'
 import type { Placements } from '../content-plan.ts'
 import type { EntryTable } from '../entry-table.ts'
 import type { BlobSink } from './blob-reader.ts'
@@ -43,7 +43,7 @@ export class ContentWriting implements BlobSink {
   #writtenBytes = 0
 
   /** @param direct absent: everything goes through the system's cache */
-  constructor(writer: EntryWriter, placements: Placements, task: ContentTask, direct: DirectWrites | undefined) {
+  constructor(writer: EntryWriter, placements: Placements, task: ContentTask, direct: AsyncIo | undefined) {
     this.#writer = writer
     this.#placements = placements
     this.#pieces = new PieceWriter(writer, direct)

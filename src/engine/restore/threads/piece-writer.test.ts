@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { scratchFolder } from '../../../../test/support/test-repository.ts'
 import { randomBytes } from '../../../lib/random.ts'
-import { DIRECT_BLOCK_BYTES, directMemory, type OnWritten, openDirectly } from '../../posix/direct-writes.ts'
+import { DIRECT_BLOCK_BYTES, directMemory, type OnEnd, openDirectly } from '../../posix/async-io.ts'
 import type { OpenFile } from './entry-writer.ts'
 import { type DirectPieces, PieceWriter } from './piece-writer.ts'
 
@@ -22,13 +22,13 @@ class ScriptedWrites implements DirectPieces {
     return this.#ends.length
   }
 
-  begin(fd: number, bytes: Uint8Array, offset: number, onWritten: OnWritten): boolean {
+  write(fd: number, bytes: Uint8Array, offset: number, onEnd: OnEnd): boolean {
     const result = this.#result(bytes)
     if (result === undefined) return false
     this.begun.push(offset)
     this.#ends.push(() => {
       if (result > 0) writeSync(fd, bytes, 0, result, offset)
-      onWritten(result)
+      onEnd(result)
     })
     return true
   }

@@ -1,15 +1,15 @@
 import { closeSync } from 'node:fs'
-import { DIRECT_BLOCK_BYTES, type DirectWrites, openDirectly } from '../../posix/direct-writes.ts'
+import { type AsyncIo, DIRECT_BLOCK_BYTES, openDirectly } from '../../posix/async-io.ts'
 import type { EntryWriter, OpenFile } from './entry-writer.ts'
 
 /** Less than this is gathered better by the system's cache. */
-const MIN_DIRECT_BYTES = 128 * 1024
+const MIN_DIRECT_BYTES = 32 * 1024
 
 /** Told once of each piece: undefined when it is written. */
 export type OnPiece = (error: unknown) => void
 
 /** What is used of direct writes. */
-export type DirectPieces = Pick<DirectWrites, 'begin' | 'waitForOne'>
+export type DirectPieces = Pick<AsyncIo, 'write' | 'waitForOne'>
 
 /** Pieces that are on their way to the disk, and use the memory of a batch. */
 interface Batch {
@@ -76,7 +76,7 @@ export class PieceWriter {
     const fd = this.#descriptorOf(file)
     if (fd === undefined) return false
     const batch = this.#batch
-    const isBegun = this.#direct.begin(fd, bytes, offset, (written) => {
+    const isBegun = this.#direct.write(fd, bytes, offset, (written) => {
       batch.pending--
       onPiece(written === bytes.length ? undefined : this.#writeAgain(file, bytes, offset))
     })

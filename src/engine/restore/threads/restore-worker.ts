@@ -2,9 +2,9 @@ import { HoldfastError } from '../../../lib/errors.ts'
 import { plainError } from '../../../lib/worker-pool.ts'
 import { createCipher } from '../../kernels/cipher.ts'
 import { useSha256 } from '../../kernels/sha256.ts'
+import { AsyncIo } from '../../posix/async-io.ts'
 import { openDirectoryAt } from '../../posix/at.ts'
 import { fstat } from '../../posix/attributes.ts'
-import { DirectWrites } from '../../posix/direct-writes.ts'
 import { readPackInto } from '../../storage/local/pack-files.ts'
 import { DataBlobs } from '../data-blobs.ts'
 import { EntryTable } from '../entry-table.ts'
@@ -15,6 +15,9 @@ import { EntryWriter } from './entry-writer.ts'
 import type { FailedEntry, RestoreResult, RestoreTask, ThreadPlan } from './messages.ts'
 import { readWindows, WINDOW_BYTES } from './read-windows.ts'
 
+/** Of one thread, past the system's cache. */
+const WRITES_AT_A_TIME = 32
+
 /** What a restore thread does, synchronously. */
 export class RestoreWorker {
   #reader: BlobReader | undefined
@@ -22,7 +25,7 @@ export class RestoreWorker {
   #rows: DataBlobs | undefined
   #writer: EntryWriter | undefined
   #comparer: ContentComparer | undefined
-  #direct: DirectWrites | undefined
+  #direct: AsyncIo | undefined
   #sealed = new Uint8Array()
 
   perform(task: RestoreTask): RestoreResult {
@@ -53,7 +56,7 @@ export class RestoreWorker {
     }
     useSha256(plan.sha256)
     this.#plan = plan
-    this.#direct = plan.rules.direct ? DirectWrites.create() : undefined
+    this.#direct = plan.rules.direct ? AsyncIo.create(WRITES_AT_A_TIME) : undefined
     this.#reader = new BlobReader(createCipher(plan.key), this.#direct !== undefined)
     this.#rows = new DataBlobs(plan.blobs)
     this.#writer = new EntryWriter(table, target, plan.rules)

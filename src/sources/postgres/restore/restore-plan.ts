@@ -8,7 +8,7 @@ import type { RestoreJob } from '../../restore.ts'
 import { CONTROL_FILE, type ControlFile, readControlFile } from '../control-file.ts'
 import { tablespaceFolder } from '../data-layout.ts'
 import { loadManifest, type PostgresManifest } from '../manifest.ts'
-import { installedPrograms, type ServerPrograms } from '../server-programs.ts'
+import { findInstalledPrograms, type ServerPrograms } from '../server-programs.ts'
 import { readDataFile, sourceNameOf } from '../snapshot-content.ts'
 import { type DataDirectory, inspectDataDirectory } from './data-directory.ts'
 import { MARKER_NAME } from './restore-marker.ts'
@@ -67,6 +67,7 @@ export async function planCluster(source: string, job: RestoreJob, fixedOwner?: 
     })
   const given = job.threads?.()
   const snapshot = await readClusterSnapshot(source, job)
+  const programs = findInstalledPrograms(snapshot.manifest.server.majorVersion)
   const target = inspectDataDirectory(to.path)
   const spaces = mapTablespaces(snapshot.manifest.tablespaces, rename, target)
   const owner = fixedOwner ?? ownerFor(target, snapshot)
@@ -96,8 +97,7 @@ export async function planCluster(source: string, job: RestoreJob, fixedOwner?: 
     const mapped: TablespacePlan[] = []
     for (const place of spaces.mapped)
       mapped.push({ place, plan: await planTablespace(job, snapshot, place, owner, threads) })
-    const programs = installedPrograms(snapshot.manifest.server.majorVersion)
-    return { job, snapshot, target, spaces, programs, owner, main, mapped }
+    return { job, snapshot, target, spaces, programs: await programs, owner, main, mapped }
   } finally {
     if (threads !== given) await threads?.close()
   }

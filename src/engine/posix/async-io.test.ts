@@ -2,14 +2,14 @@ import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:f
 import { describe, expect, test } from 'vitest'
 import { scratchFolder } from '../../../test/support/test-repository.ts'
 import { randomBytes } from '../../lib/random.ts'
-import { DIRECT_BLOCK_BYTES, DirectWrites, directMemory, openDirectly } from './direct-writes.ts'
+import { AsyncIo, DIRECT_BLOCK_BYTES, directMemory, openDirectly } from './async-io.ts'
 
 const PIECE = 16 * DIRECT_BLOCK_BYTES
-/** More than may be under way at a time. */
-const PIECES = 100
+const DEPTH = 32
+const PIECES = 3 * DEPTH
 
 const isMissing = ((): boolean => {
-  using writes = DirectWrites.create()
+  using writes = AsyncIo.create(DEPTH)
   return writes === undefined
 })()
 
@@ -21,11 +21,11 @@ describe.skipIf(isMissing)('direct writes', () => {
     memory.set(randomBytes(memory.length))
     const ordinary = openSync(path, 'w')
     const fd = openDirectly(ordinary) ?? ordinary
-    using writes = DirectWrites.create()!
+    using writes = AsyncIo.create(DEPTH)!
     const told = new Array<number>(PIECES).fill(0)
     for (let i = PIECES - 1; i >= 0; i--) {
       const bytes = memory.subarray(i * PIECE, (i + 1) * PIECE)
-      const isBegun = writes.begin(fd, bytes, i * PIECE, (written) => {
+      const isBegun = writes.write(fd, bytes, i * PIECE, (written) => {
         expect(written).toBe(PIECE)
         told[i]!++
       })
@@ -43,17 +43,29 @@ describe.skipIf(isMissing)('direct writes', () => {
     const path = scratch.join('file')
     const ordinary = openSync(path, 'w')
     const memory = directMemory(2 * PIECE)
-    using writes = DirectWrites.create()!
+    using writes = AsyncIo.create(DEPTH)!
     const never = (): void => expect.unreachable()
-    expect(writes.begin(ordinary, memory.subarray(512, 512 + PIECE), 0, never)).toBe(false)
-    expect(writes.begin(ordinary, memory.subarray(0, PIECE - 1), 0, never)).toBe(false)
-    expect(writes.begin(ordinary, memory.subarray(0, PIECE), 100, never)).toBe(false)
+    expect(writes.write(ordinary, memory.subarray(512, 512 + PIECE), 0, never)).toBe(false)
+    expect(writes.write(ordinary, memory.subarray(0, PIECE - 1), 0, never)).toBe(false)
+    expect(writes.write(ordinary, memory.subarray(0, PIECE), 100, never)).toBe(false)
     closeSync(ordinary)
     const readable = openSync(path, 'r')
-    expect(writes.begin(readable, memory.subarray(0, PIECE), 0, never)).toBe(false)
+    expect(writes.write(readable, memory.subarray(0, PIECE), 0, never)).toBe(false)
     closeSync(readable)
     expect(writes.pending).toBe(0)
     expect(readFileSync(path)).toHaveLength(0)
+  })
+
+  test('sync a file and a folder, and refuse what is none', () => {
+    using scratch = scratchFolder()
+    const descriptors = [openSync(scratch.join('file'), 'w'), openSync(scratch.path, 'r')]
+    using io = AsyncIo.create(DEPTH)!
+    const results: number[] = []
+    for (const fd of descriptors) expect(io.sync(fd, (result) => results.push(result))).toBe(true)
+    while (io.pending > 0) io.collect()
+    expect(results).toEqual([0, 0])
+    for (const fd of descriptors) closeSync(fd)
+    expect(io.sync(-1, () => expect.unreachable())).toBe(false)
   })
 })
 
