@@ -1,13 +1,12 @@
 import type { Draft, Place, Problem, Reading } from './draft.ts'
 import { type Environment, variable } from './environment.ts'
 import {
-  type DefinedPart,
-  type DefinedValue,
-  definedParts,
-  LOCAL_PROVIDER,
-  plannedVariables,
+  BUCKET_VARIABLE,
+  placeInEnvironment,
+  STORAGE_PATH_VARIABLE,
   STORAGE_PROVIDER_VARIABLE,
-} from './environment-variables.ts'
+} from './environment-place.ts'
+import { type DefinedPart, type DefinedValue, definedParts, plannedVariables } from './environment-variables.ts'
 import type { ConfigurationPath } from './path.ts'
 import { trimSecret } from './secret.ts'
 
@@ -34,7 +33,6 @@ export function readEnvironmentDraft(
         part.values.map(({ names }) => names),
       )
   }
-  reader.checkStorage()
   if (!reader.foundAny) return undefined
   for (const [feature, variables] of Object.entries(plannedVariables)) reader.warn(feature, variables)
   return reader.reading()
@@ -94,23 +92,6 @@ class EnvironmentReader {
     }
   }
 
-  /** Refuses stores other than folders, so that nobody believes that copies lie where none are. */
-  checkStorage(): void {
-    const provider = variable(this.#environment, STORAGE_PROVIDER_VARIABLE)
-    const path = variable(this.#environment, 'BACKUP_STORAGE_PATH')
-    if (provider !== undefined && provider.toLowerCase() !== LOCAL_PROVIDER.toLowerCase())
-      this.#refuse(
-        this.#place(STORAGE_PROVIDER_VARIABLE),
-        `must be ${LOCAL_PROVIDER}: this version stores in folders only`,
-      )
-    else if (path !== undefined && /^(s3|gs|https?):\/\//i.test(path))
-      this.#refuse(this.#place('BACKUP_STORAGE_PATH'), 'must be a folder: this version stores in folders only')
-    if (path !== undefined) return
-    for (const name of [STORAGE_PROVIDER_VARIABLE, 'BACKUP_S3_BUCKET'])
-      if (variable(this.#environment, name) !== undefined)
-        this.#refuse(this.#place(name), 'defines no repository by itself; set BACKUP_STORAGE_PATH to a folder')
-  }
-
   reading(): EnvironmentReading {
     const places = this.#places
     const first = [...places.values()].toSorted((a, b) => a.order - b.order)[0]
@@ -126,18 +107,30 @@ class EnvironmentReader {
     names,
     kind,
   }: DefinedValue): { readonly value: unknown; readonly place: Place; readonly password?: string } | undefined {
+    if (kind === 'place') return this.#repositoryPlace()
     const name = names.find((candidate) => this.#textOf(candidate, kind) !== undefined)
     if (name === undefined) return undefined
     const text = this.#textOf(name, kind)!
     const place = this.#place(name)
     this.#refuseDifference(names, kind)
     if (kind === 'secret') return { value: `env:${name}`, place }
-    // Readers of env files as simple as `docker run --env-file` keep quotes and comments as part of the value (S1-B11).
-    if (/^(["']).*\1(\s+#.*)?$/s.test(text))
-      this.#refuse(place, 'has quotes around its value; whatever reads the env file keeps them, so leave them out')
+    if (isQuoted(text)) this.#refuse(place, QUOTED)
     const split = kind === 'url' ? splitPassword(text) : undefined
     if (split !== undefined) return { value: split.url, place, password: split.password }
     return { value: kind === 'number' && /^\d{1,15}$/.test(text) ? Number(text) : text, place }
+  }
+
+  #repositoryPlace(): { readonly value: unknown; readonly place: Place } | undefined {
+    const quoted = [STORAGE_PROVIDER_VARIABLE, STORAGE_PATH_VARIABLE, BUCKET_VARIABLE].find((name) =>
+      isQuoted(variable(this.#environment, name) ?? ''),
+    )
+    const found = placeInEnvironment(this.#environment)
+    if (found === undefined) return undefined
+    const place = this.#place(found.from)
+    if (quoted !== undefined) this.#refuse(this.#place(quoted), QUOTED)
+    else if ('problem' in found) this.#refuse(place, found.problem)
+    // A place that cannot be understood is told once; all else is looked at as if it were there.
+    return { value: 'url' in found ? found.url : '/', place }
   }
 
   /**
@@ -179,6 +172,10 @@ class EnvironmentReader {
 
   #place = (name: string): Place => ({ text: name, order: variableOrder.get(name) ?? variableOrder.size })
 }
+
+/** Readers of env files as simple as `docker run --env-file` keep quotes and comments as part of the value (S1-B11). */
+const isQuoted = (text: string): boolean => /^(["']).*\1(\s+#.*)?$/s.test(text)
+const QUOTED = 'has quotes around its value; whatever reads the env file keeps them, so leave them out'
 
 /** A URL and the password in it, as it stands there; undefined when it has none. */
 function splitPassword(text: string): { readonly url: string; readonly password: string } | undefined {

@@ -1,12 +1,15 @@
+import { BUCKET_VARIABLE, STORAGE_PATH_VARIABLE } from './environment-place.ts'
+
 /** A value that variables define. Several names mean the same; the first that is set counts, and they may not differ (X-09). */
 export interface DefinedValue {
   readonly key: string
   readonly names: readonly string[]
   /**
    * How the text of the variable becomes the value; `secret` makes a reference to the variable. The password of a `url` is taken out of it, and
-   * `password` becomes a reference to the variable instead: whoever reads it takes the password of the URL.
+   * `password` becomes a reference to the variable instead: whoever reads it takes the password of the URL. A `place` is where the repository
+   * lies, which several variables say together (`environment-place.ts`).
    */
-  readonly kind: 'text' | 'number' | 'secret' | 'url'
+  readonly kind: 'text' | 'number' | 'secret' | 'url' | 'place'
 }
 
 /** A repository or a source that variables define. */
@@ -23,14 +26,14 @@ export interface DefinedPart {
   readonly needs: Readonly<Record<string, string>>
 }
 
-/** The variables of the documents that Holdfast answers to (S1-08, S1-16, S1-17, S3-24, S3-25), and those of MongoDB in their manner. */
+/** The variables of the documents that Holdfast answers to (S1-08 to S1-11, S1-16, S1-17, S3-24, S3-25), and those of MongoDB in their manner. */
 export const definedParts: readonly DefinedPart[] = [
   {
     part: 'repositories',
     name: 'main',
     title: 'the repository',
     values: [
-      { key: 'url', names: ['BACKUP_STORAGE_PATH'], kind: 'text' },
+      { key: 'url', names: [STORAGE_PATH_VARIABLE, BUCKET_VARIABLE], kind: 'place' },
       { key: 'password', names: ['BACKUP_ENCRYPTION_KEY'], kind: 'secret' },
     ],
     needs: {
@@ -79,9 +82,6 @@ export const definedParts: readonly DefinedPart[] = [
 
 /** Variables of features that do not exist yet, by feature. Those of one inner list mean the same. */
 export const plannedVariables: Readonly<Record<string, readonly (readonly string[])[]>> = {
-  'storage in S3': [['BACKUP_S3_BUCKET'], ['AWS_ACCESS_KEY_ID'], ['AWS_SECRET_ACCESS_KEY'], ['AWS_REGION']],
-  'storage in Azure': [['AZURE_STORAGE_ACCOUNT'], ['AZURE_STORAGE_KEY']],
-  'storage in Google Cloud': [['GOOGLE_APPLICATION_CREDENTIALS'], ['GOOGLE_CLOUD_PROJECT']],
   schedules: [['BACKUP_SCHEDULE']],
   'configured retention': [['BACKUP_RETENTION_DAYS', 'RETENTION_DAYS'], ['BACKUP_LOGS_RETENTION_DAYS']],
   'archive files': [['COMPRESSION_ENABLED']],
@@ -92,7 +92,3 @@ export const plannedVariables: Readonly<Record<string, readonly (readonly string
     ['BACKUP_NOTIFY_SLACK'],
   ],
 }
-
-/** The store that exists; the documents also name AWS_S3, Azure_Blob and Google_Cloud (S1-08 to S1-11). */
-export const STORAGE_PROVIDER_VARIABLE = 'BACKUP_STORAGE_PROVIDER'
-export const LOCAL_PROVIDER = 'Local'

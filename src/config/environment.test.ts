@@ -63,6 +63,45 @@ describe('variables define what a file would', () => {
     expect(JSON.stringify(shown)).not.toMatch(/hunter2|redis secret|\$secret/)
   })
 
+  test.each([
+    ['a folder', { BACKUP_STORAGE_PROVIDER: 'local', BACKUP_STORAGE_PATH: '/backups' }, '/backups'],
+    [
+      'a bucket of Amazon (S1-09)',
+      { BACKUP_STORAGE_PROVIDER: 'AWS_S3', BACKUP_STORAGE_PATH: 's3://bucket/backups/' },
+      's3:s3.amazonaws.com/bucket/backups',
+    ],
+    ['a bucket alone (S3-24)', { BACKUP_S3_BUCKET: 'bucket' }, 's3:s3.amazonaws.com/bucket'],
+    [
+      'the same bucket twice (X-09)',
+      { BACKUP_S3_BUCKET: 'bucket', BACKUP_STORAGE_PATH: 's3://bucket/backups' },
+      's3:s3.amazonaws.com/bucket/backups',
+    ],
+    [
+      'a container (S1-10)',
+      {
+        BACKUP_STORAGE_PROVIDER: 'Azure_Blob',
+        BACKUP_STORAGE_PATH: 'https://shop.blob.core.windows.net/backups',
+        AZURE_STORAGE_ACCOUNT: 'shop',
+      },
+      'azure:backups:/',
+    ],
+    [
+      'a bucket of Google (S1-11)',
+      { BACKUP_STORAGE_PROVIDER: 'Google_Cloud', BACKUP_STORAGE_PATH: 'gs://bucket/a/b' },
+      'gs:bucket:/a/b',
+    ],
+    ['a location in our form', { BACKUP_STORAGE_PATH: 'sftp:host:/backups' }, 'sftp:host:/backups'],
+    [
+      'a location in our form, of the provider',
+      { BACKUP_STORAGE_PROVIDER: 'AWS_S3', BACKUP_STORAGE_PATH: 's3:https://store:9000/bucket' },
+      's3:https://store:9000/bucket',
+    ],
+  ])('the repository lies in %s', async (_, variables, url) => {
+    const { repositories, warnings } = await loadVariables({ BACKUP_ENCRYPTION_KEY: 'k', ...variables })
+    expect(repositories.get('main')!.url).toBe(url)
+    expect(warnings).toEqual([])
+  })
+
   test('a password in a URL is one that the URL refers to, and no other may be set', async () => {
     const url = 'mongodb+srv://a%40b:p%2Fw@cluster.example.net/shop?authSource=admin'
     const { sources } = await loadVariables({ ...repository, MONGODB_URI: url, MONGO_PASSWORD: 'p/w' })
@@ -144,7 +183,9 @@ describe('variables are refused', () => {
     [
       'when there is a key and no place (S3-24)',
       { BACKUP_ENCRYPTION_KEY: 'k' },
-      ['BACKUP_ENCRYPTION_KEY: the repository also needs BACKUP_STORAGE_PATH: it says where the repository is'],
+      [
+        'BACKUP_ENCRYPTION_KEY: the repository also needs BACKUP_STORAGE_PATH or BACKUP_S3_BUCKET: it says where the repository is',
+      ],
     ],
     [
       'when a server is described and not named',
@@ -167,19 +208,50 @@ describe('variables are refused', () => {
       ['DB_HOST: has quotes around its value; whatever reads the env file keeps them, so leave them out'],
     ],
     [
-      'when the store is none that exists (S1-09)',
-      { ...repository, BACKUP_STORAGE_PROVIDER: 'AWS_S3', BACKUP_STORAGE_PATH: 's3://bucket/backups' },
-      ['BACKUP_STORAGE_PROVIDER: must be Local: this version stores in folders only'],
+      'when the store is none that exists',
+      { ...repository, BACKUP_STORAGE_PROVIDER: 'AWS' },
+      ['BACKUP_STORAGE_PROVIDER: must be one of Local, AWS_S3, Azure_Blob, Google_Cloud'],
     ],
     [
-      'when the path is no folder',
-      { ...repository, BACKUP_STORAGE_PATH: 's3://bucket/backups' },
-      ['BACKUP_STORAGE_PATH: must be a folder: this version stores in folders only'],
+      'when the path is of another store',
+      { ...repository, BACKUP_STORAGE_PROVIDER: 'AWS_S3', BACKUP_STORAGE_PATH: 'gs://bucket/backups' },
+      ['BACKUP_STORAGE_PATH: is no place of the provider AWS_S3: it has the form s3://BUCKET/PATH'],
+    ],
+    [
+      'when a folder is called a bucket',
+      { ...repository, BACKUP_STORAGE_PROVIDER: 'Google_Cloud' },
+      ['BACKUP_STORAGE_PATH: is no place of the provider Google_Cloud: it has the form gs://BUCKET/PATH'],
+    ],
+    [
+      'when path and bucket differ (X-09)',
+      { ...repository, BACKUP_STORAGE_PATH: 's3://one/backups', BACKUP_S3_BUCKET: 'two' },
+      ['BACKUP_STORAGE_PATH: BACKUP_STORAGE_PATH and BACKUP_S3_BUCKET name different places; unset one of them'],
+    ],
+    [
+      'when there is a provider and no place',
+      { BACKUP_STORAGE_PROVIDER: 'AWS_S3', BACKUP_ENCRYPTION_KEY: 'k' },
+      ['BACKUP_STORAGE_PROVIDER: defines no repository by itself; set BACKUP_STORAGE_PATH or BACKUP_S3_BUCKET'],
+    ],
+    [
+      'when a container is of another account than the credentials (S1-10)',
+      {
+        ...repository,
+        BACKUP_STORAGE_PATH: 'https://shop.blob.core.windows.net/backups',
+        AZURE_STORAGE_ACCOUNT: 'other',
+      },
+      ['BACKUP_STORAGE_PATH: is of the account shop, and the variables name other'],
+    ],
+    [
+      'when an address is none of a container',
+      { ...repository, BACKUP_STORAGE_PATH: 'https://example.com/backups', AZURE_STORAGE_ACCOUNT: 'shop' },
+      ['BACKUP_STORAGE_PATH: is no folder; it has the form https://ACCOUNT.blob.core.windows.net/CONTAINER/PATH'],
     ],
     [
       'when there is only a bucket',
       { BACKUP_S3_BUCKET: 'bucket' },
-      ['BACKUP_S3_BUCKET: defines no repository by itself; set BACKUP_STORAGE_PATH to a folder'],
+      [
+        'BACKUP_S3_BUCKET: the repository also needs BACKUP_ENCRYPTION_KEY: nothing is stored without encryption (S3-B06)',
+      ],
     ],
   ])('%s', async (_, environment, expected) => {
     expect(await problemsIn(loadVariables(environment))).toEqual(expected)
@@ -190,12 +262,10 @@ describe('variables without effect', () => {
   test('each is named once', async () => {
     const { warnings } = await loadVariables({
       ...repository,
-      BACKUP_S3_BUCKET: 'bucket',
       BACKUP_SCHEDULE: '0 2 * * *',
       BACKUP_NOTIFY_SLACK: 'https://hooks.slack.com/services/hunter2',
     })
     expect(warnings).toEqual([
-      'BACKUP_S3_BUCKET has no effect: this version does not have storage in S3 yet',
       'BACKUP_SCHEDULE has no effect: this version does not have schedules yet',
       'BACKUP_NOTIFY_SLACK has no effect: this version does not have notifications yet',
     ])
