@@ -1,6 +1,7 @@
 import { createRestoreSelector, patternSources, readPatternFiles } from '../../engine/archive/filter/index.ts'
 import { rootOf } from '../../engine/repository/snapshot.ts'
 import { textToByteString } from '../../engine/repository/tree/node.ts'
+import { describeArchived, findArchivedPacks } from '../../engine/restore/archived-packs.ts'
 import { executeRestore } from '../../engine/restore/execute.ts'
 import { planRestore } from '../../engine/restore/plan.ts'
 import { plannedItems, type RestorePlan, type RestorePlanOptions } from '../../engine/restore/restore-plan.ts'
@@ -52,7 +53,9 @@ export const restoreCommand: Command<RestoreOptions> = {
           threads,
         )
         report.begin(plan.totals)
-        const failed = options.dryRun ? rehearse(plan, report) : await execute(session, plan, threads, report)
+        const failed = options.dryRun
+          ? await rehearse(session, plan, report)
+          : await execute(session, plan, threads, report)
         await session.settled
         report.finish()
         refuseErrors(report)
@@ -82,7 +85,13 @@ async function selectionOf(
 }
 
 /** Tells what would be done. */
-function rehearse(plan: RestorePlan, report: RestoreReport): ReadonlySet<number> {
+async function rehearse(
+  { repository, signal }: RepositorySession,
+  plan: RestorePlan,
+  report: RestoreReport,
+): Promise<ReadonlySet<number>> {
+  const archived = await findArchivedPacks(repository, plan, signal)
+  if (archived !== undefined) report.observer().onWarning?.(describeArchived(archived))
   for (const { path, error } of plan.problems) report.itemFailed(path, error)
   if (report.showsItems) for (const item of plannedItems(plan)) report.showItem(item)
   const { files, bytes, deletedFiles } = plan.totals

@@ -44,7 +44,7 @@ describe.skipIf(lacks('minio'))('with a bucket of MinIO', () => {
     await server.s3.createBucket({ Bucket: 'versions' })
     await server.s3.putBucketVersioning({ Bucket: 'versions', VersioningConfiguration: { Status: 'Enabled' } })
     await server.s3.createBucket({ Bucket: 'plain' })
-  }, 60_000)
+  })
   afterAll(async () => {
     await server?.stop()
     stage?.[Symbol.dispose]()
@@ -69,11 +69,11 @@ describe.skipIf(lacks('minio'))('with a bucket of MinIO', () => {
     expect(await badAt('versions')).toEqual([])
     const { Versions = [], DeleteMarkers = [] } = await server.s3.listObjectVersions({ Bucket: 'versions' })
     expect([...Versions, ...DeleteMarkers]).toEqual([])
-  }, 60_000)
+  })
 
   test('storage:verify finds versions off where a lock needs them', async () => {
     expect(await badAt('off')).toEqual(['versions', 'retention'])
-  }, 60_000)
+  })
 
   test('storage:verify finds plain HTTP, and a bucket that everybody may look into', async () => {
     const Statement = { Effect: 'Allow', Principal: '*', Action: 's3:ListBucket', Resource: 'arn:aws:s3:::plain' }
@@ -81,7 +81,7 @@ describe.skipIf(lacks('minio'))('with a bucket of MinIO', () => {
     await server.s3.putBucketPolicy({ Bucket: 'plain', Policy })
     expect(await badAt('plain')).toEqual(['transport', 'access'])
     await server.s3.deleteBucketPolicy({ Bucket: 'plain' })
-  }, 60_000)
+  })
 
   test('storage:verify finds that everybody may read files before there are any, also where the policy may not be looked at', async () => {
     const Statement = {
@@ -104,7 +104,7 @@ describe.skipIf(lacks('minio'))('with a bucket of MinIO', () => {
     expect(stderr).not.toContain('the policy of the bucket is public')
     await server.s3.deleteBucketPolicy({ Bucket: 'versions' })
     expect((await server.s3.listObjectVersions({ Bucket: 'versions' })).Versions ?? []).toEqual([])
-  }, 60_000)
+  })
 
   test('storage:speed measures it and leaves nothing', async () => {
     const [speed] = await stage.json(['storage:speed', 'versions', '--bytes', '4M', '--file-size', '1M'], {
@@ -138,7 +138,7 @@ describe.skipIf(lacks('minio'))('with a bucket of MinIO', () => {
     expect(await stage.must(['dump', '-r', 'versions', 'latest', stage.path('file')], { environment })).toBe(
       readFileSync(stage.path('file'), 'utf8'),
     )
-  }, 60_000)
+  })
 
   test('storage:undelete is refused no version of a bucket without them, and finds nothing', async () => {
     expect(await stage.must(['storage:undelete', 'plain'], { environment })).toContain('brought back 0 files')
@@ -172,5 +172,5 @@ describe.skipIf(lacks('minio'))('with a bucket of MinIO', () => {
     await stage.must(['rewrite', ...at, '--new-host', 'other', id], { environment })
     expect((await list())[0]!.length).toBe(2)
     expect(before[0]).toHaveLength(1)
-  }, 60_000)
+  })
 })

@@ -43,7 +43,7 @@ export class RestoreReport implements RestoreState {
   observer(): RestoreObserver {
     return {
       onError: (item, error) => this.itemFailed(item, error),
-      onWarning: (message) => this.#warn(`on this machine ${message}`),
+      onWarning: (message) => this.#warn(message),
       onProgress: (progress) => this.update(progress),
       ...(this.showsItems && { onItem: (item: RestoredItem) => this.showItem(item) }),
     }

@@ -7,6 +7,7 @@ import { missingFeatures } from '../posix/missing-features.ts'
 import type { Repository } from '../repository/repository.ts'
 import { byteStringToText } from '../repository/tree/node.ts'
 import { throwIfInterrupted } from '../storage/interruption.ts'
+import { bringBackPacks, findArchivedPacks } from './archived-packs.ts'
 import type { PackTask } from './content-plan.ts'
 import { ROOT } from './entry-table.ts'
 import { type PackFetch, planFetches } from './fetch-plan.ts'
@@ -42,7 +43,7 @@ const ENTRIES_PER_TASK = 256
  * none; then further names of files, deletions, and the attributes of directories from the innermost outwards.
  *
  * A failure of one item is told to the observer and counted, and the restore goes on.
- * @throws HoldfastError HF_TARGET_INVALID when the target cannot be made, HF_RESTORE_FAILED when it is full, HF_INTERRUPTED
+ * @throws HoldfastError HF_STORAGE_ARCHIVED before anything is written; HF_TARGET_INVALID when the target cannot be made, HF_RESTORE_FAILED when it is full, HF_INTERRUPTED
  */
 export async function executeRestore(
   repository: Repository,
@@ -50,6 +51,11 @@ export async function executeRestore(
   options: ExecuteOptions,
   threads?: RestoreThreads,
 ): Promise<RestoreOutcome> {
+  const archived = await findArchivedPacks(repository, plan, options.signal)
+  if (archived !== undefined) {
+    const onWarning = options.observer.onWarning?.bind(options.observer)
+    await bringBackPacks(repository, archived, { onWarning, signal: options.signal })
+  }
   makeTarget(plan.target)
   const own = threads === undefined ? new RestoreThreads() : undefined
   try {
@@ -99,7 +105,7 @@ class Execution implements Disposable {
 
   async run(): Promise<RestoreOutcome> {
     const { entries, content, rows, writing, target, problems } = this.#plan
-    for (const feature of missingFeatures()) this.#observer.onWarning?.(feature)
+    for (const feature of missingFeatures()) this.#observer.onWarning?.(`on this machine ${feature}`)
     for (const { path, error } of problems) this.#report(path, error)
     const ready = beginOnThreads(this.#threads, this.#repository, {
       target,

@@ -13,7 +13,7 @@ export interface RestoreProgress {
 export interface RestoreObserver {
   /** An item could not be restored, or not whole; the restore goes on. `item` is its path in the snapshot, or in the target. */
   onError(item: string, error: Error): void
-  /** Something this machine cannot do, told once. */
+  /** Something this machine cannot do, or what has to be waited for; each told once. */
   onWarning?(message: string): void
   /** An item is done. */
   onItem?(item: RestoredItem): void

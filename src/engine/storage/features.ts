@@ -69,6 +69,18 @@ export interface StorageClassFeature {
   state(file: FileRef, options?: CallOptions): Promise<'readable' | 'archived' | 'being restored'>
   /** Asks for a copy of an archived file that can be read for some days; it takes from minutes to days to come. */
   requestRestore(file: FileRef, days: number, options?: CallOptions): Promise<void>
+  /** How archived files are brought back where they are needed; undefined when the owner has not asked for that: it costs money. */
+  readonly bringsBack?: BringBack | undefined
+  /** How the owner asks for it, where he can. */
+  readonly archiveHint?: string
+}
+
+export interface BringBack {
+  /** How long the copy that can be read stays. */
+  readonly days: number
+  readonly timeoutMs: number
+  /** How long the store says that it takes, for people. */
+  readonly usualWait: string | undefined
 }
 
 export interface ClassifiedFile {

@@ -37,6 +37,8 @@ export function aroundFeatures(features: StoreFeatures, around: AroundCall, arou
     }),
     ...(classes && {
       classes: {
+        ...(classes.bringsBack && { bringsBack: classes.bringsBack }),
+        ...(classes.archiveHint !== undefined && { archiveHint: classes.archiveHint }),
         list: (options) => aroundList('list classes', options, () => classes.list(options)),
         state: (file, options) => around(of('look at the class of', file), options, () => classes.state(file, options)),
         requestRestore: (file, days, options) =>

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../lib/clock.ts'
 import { HoldfastError, isHoldfastError } from '../../../lib/errors.ts'
-import type { ClassifiedFile, StorageClassFeature } from '../features.ts'
+import type { BringBack, ClassifiedFile, StorageClassFeature } from '../features.ts'
 import { sleepUnlessInterrupted } from '../interruption.ts'
 import { type CallOptions, describeFile, type FileRef } from '../storage.ts'
 import { fileCall, type S3Head, type S3Objects } from './s3-objects.ts'
@@ -24,12 +24,20 @@ const LOOK_AGAIN_MS = 60_000
 export class S3Classes implements StorageClassFeature {
   readonly #objects: S3Objects
   readonly #tier: S3Restore['tier']
+  readonly bringsBack: BringBack | undefined
+  readonly archiveHint: string =
+    'Add -o s3.enable-restore=true to ask for all of them at once and wait; with -o s3.restore-timeout=0s it asks, ends, and can be run again when they are there.'
   readonly #onNotice: (text: string) => void
   #hasTold = false
 
-  constructor(objects: S3Objects, tier: S3Restore['tier'], onNotice: (text: string) => void) {
+  constructor(objects: S3Objects, restore: S3Restore | undefined, onNotice: (text: string) => void) {
     this.#objects = objects
-    this.#tier = tier
+    this.#tier = restore?.tier ?? 'Standard'
+    this.bringsBack = restore && {
+      days: restore.days,
+      timeoutMs: restore.timeoutMs,
+      usualWait: usualWait(restore.tier),
+    }
     this.#onNotice = onNotice
   }
 
@@ -88,6 +96,11 @@ export class S3Classes implements StorageClassFeature {
     )
   }
 }
+
+const usualWait = (tier: S3Restore['tier']): string =>
+  Object.entries(waits)
+    .flatMap(([storageClass, tiers]) => (tiers[tier] === undefined ? [] : [`${tiers[tier]} from ${storageClass}`]))
+    .join(', ')
 
 function stateOf({ storageClass, restore }: S3Head): ArchiveState {
   if (!ARCHIVES.includes(storageClass)) return 'readable'

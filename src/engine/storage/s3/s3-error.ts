@@ -73,7 +73,7 @@ const byName: Readonly<Record<string, (target: S3Target, call: S3Call) => Failur
     'HF_STORAGE_ARCHIVED',
     'it lies in an archive',
     {
-      hint: 'Add -o s3.enable-restore=true to have it brought back and wait: 3 to 5 hours from GLACIER, 12 from DEEP_ARCHIVE. For many files bring all back first, with the tools of the store.',
+      hint: 'Add -o s3.enable-restore=true to have it brought back and wait: 3 to 5 hours from GLACIER, 12 from DEEP_ARCHIVE. For many packs bring all back first, with the tools of the store.',
     },
   ],
   ObjectLocked: () => ['HF_STORAGE_RETAINED', 'the store retains it'],

@@ -72,7 +72,7 @@ export class S3Storage implements Storage {
     this.#keys = new S3Keys(prefix)
     this.#objects = new S3Objects(client, this.#keys)
     this.#versions = new S3Versions(this.#objects, clock)
-    this.#classes = new S3Classes(this.#objects, options.restore?.tier ?? 'Standard', onNotice ?? (() => undefined))
+    this.#classes = new S3Classes(this.#objects, options.restore, onNotice ?? (() => undefined))
     this.#retention = new S3Retention(this.#objects, lock)
     this.features = {
       retention: this.#retention,
