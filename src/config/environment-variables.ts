@@ -38,7 +38,7 @@ export const definedParts: readonly DefinedPart[] = [
     ],
     needs: {
       url: 'it says where the repository is',
-      password: 'nothing is stored without encryption (S3-B06)',
+      password: 'nothing is stored without encryption',
     },
   },
   {

@@ -169,16 +169,12 @@ describe('variables are refused', () => {
     [
       'when there is a place and no key: nothing is stored in plain text (S3-B06)',
       { BACKUP_STORAGE_PATH: '/backups' },
-      [
-        'BACKUP_STORAGE_PATH: the repository also needs BACKUP_ENCRYPTION_KEY: nothing is stored without encryption (S3-B06)',
-      ],
+      ['BACKUP_STORAGE_PATH: the repository also needs BACKUP_ENCRYPTION_KEY: nothing is stored without encryption'],
     ],
     [
       'when the key is only a line end (S3-B06)',
       { BACKUP_STORAGE_PATH: '/backups', BACKUP_ENCRYPTION_KEY: '\n' },
-      [
-        'BACKUP_STORAGE_PATH: the repository also needs BACKUP_ENCRYPTION_KEY: nothing is stored without encryption (S3-B06)',
-      ],
+      ['BACKUP_STORAGE_PATH: the repository also needs BACKUP_ENCRYPTION_KEY: nothing is stored without encryption'],
     ],
     [
       'when there is a key and no place (S3-24)',

@@ -165,7 +165,9 @@ describe('hooks (S3-18, S4-06)', () => {
       { told },
     )
     expect(result).toMatchObject({ outcome: 'failed', backup: undefined })
-    expect((result!.error as HoldfastError).message).toBe('the pre hook of uploads, "/bin/sh", failed: exit status 3')
+    expect((result!.error as HoldfastError).message).toBe(
+      'the pre hook of uploads, "/bin/sh", failed: exit status 3; and the post hook of uploads, "/bin/sh", failed: exit status 1',
+    )
     expect(told.lines).toEqual(expect.arrayContaining(['uploads says no lock', 'uploads says failed']))
     expect(told.lines).not.toContain('uploads says never')
     expect(await loadSnapshots(repository)).toEqual([])
@@ -179,6 +181,12 @@ describe('hooks (S3-18, S4-06)', () => {
     expect(result!.outcome).toBe('failed')
     expect((result!.error as HoldfastError).message).toContain('cannot be run')
     expect(await loadSnapshots(repository)).toHaveLength(1)
+    const missing = { source: filesSource('uploads', [scratch.path]), require: [scratch.join('gone')] }
+    const [twice] = await run(repository, [{ ...missing, hooks: { pre: [], post: [['false'], ['/nowhere/at/all']] } }])
+    expect(twice!.error).toMatchObject({
+      code: 'HF_REQUIRED_MISSING',
+      message: expect.stringMatching(/gone; and the post hook .*"false", failed.*; and the post hook .* cannot be run/),
+    })
   })
 
   test('a run that is stopped kills the first one and still runs the last', async () => {

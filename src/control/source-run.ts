@@ -7,6 +7,7 @@ import type { StoredSnapshot } from '../engine/repository/snapshot.ts'
 import { findLatest } from '../engine/repository/snapshot-filter.ts'
 import type { PackSink } from '../engine/repository/write/pack-sink.ts'
 import { type Clock, monotonicMilliseconds } from '../lib/clock.ts'
+import { HoldfastError, isHoldfastError } from '../lib/errors.ts'
 import { localTimestamp } from '../lib/go-time.ts'
 import type { BackupType, Source, SourceBackup } from '../sources/source.ts'
 import { type CopyOutcome, failedCopy, NotWrittenError, writeCopies } from './copies.ts'
@@ -103,7 +104,7 @@ export class SourceRun {
     const outcome = error === undefined ? 'done' : 'failed'
     for (const command of hooks.post)
       await this.#hook('post hook', command, outcome).catch((failure: unknown) => {
-        error ??= failure
+        error = withFailure(error, failure)
       })
     const { backup } = written
     const unopened = [...this.#one.unopened].map(([name, cause]) => failedCopy(name, cause))
@@ -209,4 +210,16 @@ export function latestOf(
 ): StoredSnapshot | undefined {
   const tags = [`source=${source}`, 'kind=backup', ...(type === 'differential' ? ['type=full'] : [])]
   return findLatest(snapshots, { hosts: [], paths: [], tags: [tags] })
+}
+
+/** Of several failures none is kept back: what a hook was to start again may still be stopped. */
+function withFailure(first: unknown, next: unknown): unknown {
+  if (!isHoldfastError(first) || !(next instanceof Error)) return first ?? next
+  const { code, message, hint, context, retry } = first
+  return new HoldfastError(code, `${message}; and ${next.message}`, {
+    ...(hint === undefined ? {} : { hint }),
+    context,
+    retry,
+    cause: first,
+  })
 }

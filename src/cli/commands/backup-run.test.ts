@@ -121,7 +121,7 @@ describe('what is configured', () => {
     expect(doctor.stdout).toContain(
       `gone: error: ${stage.path('gone')} does not exist\n  mkdir -p ${stage.path('gone')}`,
     )
-    expect(await stage.must(['config:check', ...at])).toContain('1 repositories, 2 sources')
+    expect(await stage.must(['config:check', ...at])).toContain('1 repository, 2 sources')
     const shown = await stage.must(['config:show', ...at])
     expect(shown).toMatch(/repositories\.main\.password +"file:.*password" +.*holdfast\.yaml:\d+:\d+/)
     expect(shown).not.toContain(PASSWORD)

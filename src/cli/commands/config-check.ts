@@ -19,7 +19,7 @@ export const configCheckCommand: Command<ConfigurationOptions> = {
       })
     else
       output.print(
-        `${file ?? 'the environment'} is in order: ${repositories.size} repositories, ${sources.size} sources`,
+        `${file ?? 'the environment'} is in order: ${repositories.size} ${repositories.size === 1 ? 'repository' : 'repositories'}, ${sources.size} ${sources.size === 1 ? 'source' : 'sources'}`,
       )
     return 0
   },

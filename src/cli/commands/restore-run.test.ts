@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { configure as configureStage, folder } from '../../../test/support/configured-stage.ts'
 import { type OurStage, ourStage } from '../../../test/support/our-stage.ts'
@@ -17,9 +17,12 @@ describe('restore:run', () => {
     expect(rehearsed).toMatch(
       /^uploads: snapshot [0-9a-f]{8} of .*, to \S*sandboxes\/uploads-[0-9a-f]{8}-\d{8}T\d{6}$/m,
     )
+    expect(rehearsed).toMatch(/^ {2}room: \S+ B at most, \S+ [KMGT]iB are free there$/m)
     expect(existsSync(stage.path('sandboxes'))).toBe(false)
     const text = await stage.must(['restore:run', 'uploads', '--config', config], { environment })
     expect(text).toMatch(/^uploads: restored to /m)
+    // Servers of other users are started below it.
+    expect(statSync(stage.path('sandboxes')).mode & 0o011).toBe(0o011)
     const [sandbox] = readdirSync(stage.path('sandboxes'))
     expect(readFileSync(`${stage.path('sandboxes', sandbox!)}${uploads}/file`, 'utf8')).toBe('content of uploads')
   })

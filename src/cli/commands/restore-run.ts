@@ -17,7 +17,7 @@ import type { Command } from '../command.ts'
 import { type Configured, chooseSources, loadConfigured } from '../configured/load.ts'
 import { withRepositories } from '../configured/open-repositories.ts'
 import { requireRepository } from '../configured/repositories.ts'
-import { targetOf } from '../configured/restore-target.ts'
+import { makeSandboxRoot, targetOf } from '../configured/restore-target.ts'
 import type { CommandContext } from '../context.ts'
 import { type RestoreRunOptions, restoreRunDescription } from '../descriptions/restore-run.ts'
 import { printRestorePlan, printSwitch, RestoreRunReport } from '../output/restore-run-report.ts'
@@ -123,6 +123,7 @@ async function restoreSources(
       refuseObstacles(planned)
       return { results: [], passedOver }
     }
+    if (to === 'sandbox') makeSandboxRoot(context.environment)
     const afterwardsOf = new Map(planned.map(({ item, planned: { plan } }) => [item, plan.afterwards]))
     const observerOf = (item: RestoreItem) => report.observerOf(item, afterwardsOf.get(item)!)
     return { results: await executeRestores(planned, observerOf, signal), passedOver }

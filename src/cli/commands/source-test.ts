@@ -37,6 +37,6 @@ export const sourceTestCommand: Command<ConfigurationOptions> = {
       }
     }
     if (unreached.length === 0) return 0
-    throw new HoldfastError('HF_RUN_FAILED', `cannot be reached: ${unreached.join(', ')}`)
+    throw new HoldfastError('HF_RUN_FAILED', `the test failed for ${unreached.join(', ')}`)
   },
 }

@@ -1,5 +1,6 @@
+import { mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { StoredSnapshot } from '../../engine/repository/snapshot.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { formatTime, utcTimestamp } from '../../lib/go-time.ts'
@@ -12,6 +13,13 @@ function sandboxRoot(environment: Environment): string {
   if (environment.HOLDFAST_SANDBOX_DIR) return environment.HOLDFAST_SANDBOX_DIR
   if (process.getuid?.() === 0) return '/var/lib/holdfast/sandboxes'
   return join(environment.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'holdfast', 'sandboxes')
+}
+
+/** Makes the folder for sandboxes: who does not own it may pass it, so that servers of other users start below it, and not look around. */
+export function makeSandboxRoot(environment: Environment): void {
+  const root = sandboxRoot(environment)
+  mkdirSync(dirname(root), { recursive: true })
+  mkdirSync(root, { recursive: true, mode: 0o711 })
 }
 
 /** Where the restore of one source goes; several share a folder. */

@@ -78,7 +78,7 @@ export class ProofReport implements VerifyObserver {
     ]
     const line = [
       `${shownName(item)}: ${verdict}`,
-      `${checks.length} checks`,
+      `${checks.length} ${checks.length === 1 ? 'check' : 'checks'}`,
       ...Object.entries(facts).map(([name, value]) => `${name} ${value}`),
       `in ${formatElapsed(seconds)}`,
       `record ${shortId(record.id)}`,

@@ -1,3 +1,4 @@
+import { freeBytes } from '../../engine/posix/free-space.ts'
 import { formatElapsed } from '../../lib/durations.ts'
 import { isHoldfastError } from '../../lib/errors.ts'
 import { shortId } from '../../lib/id.ts'
@@ -25,6 +26,7 @@ export function printRestorePlan(output: Output, { item, copy, others, planned }
   const { snapshot } = copy
   const { steps, files, bytes, overwrites, problems, afterwards } = planned.plan
   const target = shownTarget(request.target)
+  const free = request.target.kind === 'directory' ? freeBytes(request.target.path) : undefined
   if (output.json) {
     output.message({
       message_type: 'plan',
@@ -36,6 +38,7 @@ export function printRestorePlan(output: Output, { item, copy, others, planned }
       steps,
       files,
       bytes,
+      free_bytes: free,
       overwrites,
       problems,
       afterwards,
@@ -51,6 +54,7 @@ export function printRestorePlan(output: Output, { item, copy, others, planned }
     output.print(`  copies, the best first: ${quoteUnprintable(shown.join(', '))}`)
   }
   for (const step of steps) output.print(`  - ${quoteUnprintable(step)}`)
+  if (free !== undefined) output.print(`  room: ${formatSize(bytes)} at most, ${formatSize(free)} are free there`)
   for (const what of overwrites) output.print(`  overwrites: ${quoteUnprintable(what)}`)
   for (const { severity, what, remedy } of problems) {
     const line = `  ${severity}: ${quoteUnprintable(what)}${remedy === undefined ? '' : `\n    ${remedy}`}`

@@ -3,7 +3,7 @@ import type { GroupKey } from '../../engine/repository/snapshot-group.ts'
 import { compareTimes } from '../../lib/go-time.ts'
 import { type Id, shortId } from '../../lib/id.ts'
 import { formatSize } from '../../lib/sizes.ts'
-import type { Proof } from '../../recovery/verification.ts'
+import { isVerification, type Proof } from '../../recovery/verification.ts'
 import type { Environment } from '../environment.ts'
 import { formatLocalTime, zoneName } from './local-time.ts'
 import { renderTable } from './table.ts'
@@ -32,7 +32,8 @@ export function renderSnapshotTable(snapshots: readonly StoredSnapshot[], option
   if (sorted.some(({ summary }) => summary !== undefined))
     columns.push(['Size', ({ summary }) => (summary === undefined ? '' : formatSize(summary.totalBytesProcessed))])
   const proofOf = ({ tree }: StoredSnapshot): Proof | undefined => proofs?.get(tree ?? '')
-  if (sorted.some(proofOf)) columns.push(['Proved', (snapshot) => provedText(proofOf(snapshot))])
+  if (sorted.some(proofOf))
+    columns.push(['Proved', (snapshot) => (isVerification(snapshot) ? '' : provedText(proofOf(snapshot)))])
   return renderTable({
     headers: columns.map(([header]) => header),
     rows: sorted.map((snapshot) => columns.map(([, cell]) => cell(snapshot))),

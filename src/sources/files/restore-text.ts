@@ -45,7 +45,7 @@ function problemsOf(restore: FileRestore): SourceProblem[] {
     problems.push({
       severity: 'error',
       what: target === '/' ? 'files would be restored where they were' : `${target} is not empty`,
-      remedy: 'name a new folder, or say that what is there may be overwritten',
+      remedy: 'name a new folder, or allow what is there to be overwritten with --overwrite',
     })
   if (totals.files + totals.skippedFiles === 0)
     problems.push({

@@ -52,4 +52,6 @@ async function hasDatabase(
 }
 
 const missing = (source: string, tables: readonly string[], hint: string): HoldfastError =>
-  new HoldfastError('HF_REQUIRED_MISSING', `source ${source} requires what is not there: ${tables.join(', ')}`, { hint })
+  new HoldfastError('HF_REQUIRED_MISSING', `source ${source} requires what is not there: ${tables.join(', ')}`, {
+    hint,
+  })

@@ -18,7 +18,7 @@ export type ExtraVerify = 'compare' | 'hash' | 'off'
 export interface PackWriterOptions {
   readonly type: BlobType
   readonly cipher: Cipher
-  /** Absent: blobs are stored as they are (version 1 repositories, `--compression off`). */
+  /** Absent: blobs are stored as they are (version 1 repository, `--compression off`). */
   readonly zstd?: Zstd | undefined
   /** A pack is closed after the blob that reaches this size. */
   readonly targetBytes: number

@@ -99,7 +99,7 @@ export function* scopeProblems(scope: RestoreScope, { manifest, entries }: Final
   if (manifest.consistency === 'none')
     yield {
       severity: 'note',
-      what: `each collection is of a moment of its own between ${manifest.started} and ${manifest.ended}: ${manifest.consistencyReason}`,
+      what: `all was read between ${manifest.started} and ${manifest.ended}: ${manifest.consistencyReason}`,
       remedy: undefined,
     }
   if (entries > 0)

@@ -18,7 +18,7 @@ export async function planDirectory(snapshot: LogicalSnapshot, job: RestoreJob, 
   const { files, bytes } = plan.totals
   const isRefused = (): boolean => !overwrite && isFilled(target)
   const what = `${target} is not empty`
-  const remedy = 'name a new folder, or allow it to be overwritten'
+  const remedy = 'name a new folder, or allow it to be overwritten with --overwrite'
   const { databases, dumpFormat } = snapshot.manifest
   return {
     plan: {

@@ -64,7 +64,7 @@ export async function planWholeDatabase(
       problems.push({
         severity: 'error',
         what: `database ${name} of the target is not empty`,
-        remedy: 'name another one in the URL, or allow it to be overwritten',
+        remedy: 'give it another name with --rename NAME=OTHER, or allow it to be overwritten with --overwrite',
       })
     overwrites.push(`database ${name} with ${[...found!.schemas.values()].reduce((sum, n) => sum + n, 0)} objects`)
   }
@@ -109,7 +109,7 @@ export function planSchemasBeside(
       problems.push({
         severity: 'error',
         what: `database ${name} has a schema ${schema} already`,
-        remedy: `give another name with --rename ${from}.SCHEMA=NAME, or allow it to be overwritten`,
+        remedy: `give another name with --rename ${from}.SCHEMA=NAME, or allow it to be overwritten with --overwrite`,
       })
   }
   return dropped

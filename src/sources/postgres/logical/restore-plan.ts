@@ -152,7 +152,7 @@ async function planDatabase(
       what: `database ${name} has encoding ${found!.encoding}, the dump ${record.encoding}`,
       remedy: undefined,
     })
-  findings.steps.push(`restore ${record.tables.length} tables, ${formatSize(bytes)}, ${whereTo(way, name)}`)
+  findings.steps.push(`restore ${tableCount(record.tables.length)}, ${formatSize(bytes)}, ${whereTo(way, name)}`)
   const newSchemas = toc === undefined ? [] : schemasToMake(toc)
   return {
     record,
@@ -209,7 +209,7 @@ async function planParts(
     })
   for (const [from, to] of parts.schemas)
     findings.steps.push(
-      `restore ${tasks.filter(({ table }) => table.schema === from).length} tables of schema ${from} into schema ${to} of database ${name}`,
+      `restore ${tableCount(tasks.filter(({ table }) => table.schema === from).length)} of schema ${from} into schema ${to} of database ${name}`,
     )
   if (parts.leftOut.length > 0)
     findings.problems.push({
@@ -276,3 +276,5 @@ function missingRoles(
 const hasName = (statement: string, name: string): boolean =>
   statement.includes(quoted(name)) ||
   new RegExp(`(?<![\\w$])${name.replaceAll(/[^\w]/g, '\\$&')}(?![\\w$])`).test(statement)
+
+const tableCount = (count: number): string => `${count} ${count === 1 ? 'table' : 'tables'}`

@@ -1,7 +1,8 @@
 import { lstatSync, statfsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { userName } from '../../../engine/posix/owner-names.ts'
 import { byteStringToText } from '../../../engine/repository/tree/node.ts'
-import type { RestorePlan } from '../../../engine/restore/index.ts'
+import type { Owner, RestorePlan } from '../../../engine/restore/index.ts'
 import { formatSize } from '../../../lib/sizes.ts'
 import type { SourceProblem } from '../../source.ts'
 import { signals } from '../data-layout.ts'
@@ -40,7 +41,11 @@ function* targetProblems({ job, target, snapshot, spaces }: ClusterPlan): Genera
     )
   if (kind === 'foreign') yield error(`${path} is neither empty nor a data directory of PostgreSQL`, elsewhere)
   if (kind === 'cluster') {
-    if (!job.overwrite) yield error(`${path} holds a cluster, and overwriting was not asked for`, elsewhere)
+    if (!job.overwrite)
+      yield error(
+        `${path} holds a cluster, and overwriting was not asked for`,
+        `${elsewhere}; or --overwrite: blocks that differ are written, and what the snapshot does not have is removed`,
+      )
     if (version !== String(server.majorVersion))
       yield error(`${path} is of PostgreSQL ${version}, the snapshot of ${server.majorVersion}`, elsewhere)
     if (systemId === undefined)
@@ -116,6 +121,22 @@ function* ownerProblems({ owner, target }: ClusterPlan): Generator<SourceProblem
       `chown -R postgres: ${target.path}; or make the folder beforehand and give it to the right user`,
     )
   else if (process.getuid?.() === 0) yield note(`all files will belong to ${userName(owner.uid)}`)
+  if (process.getuid?.() === 0 && owner.uid !== 0)
+    for (const folder of closedFolders(dirname(target.path), owner))
+      yield warning(
+        `${userName(owner.uid) || `user ${owner.uid}`} cannot enter ${folder}, and so not start a server below it`,
+        `chmod o+x ${folder}`,
+      )
+}
+
+/** Folders on the way to a place that a user cannot pass; other groups of theirs are not looked at. */
+function* closedFolders(path: string, { uid, gid }: Owner): Generator<string> {
+  for (let folder = existingAncestor(path); ; folder = dirname(folder)) {
+    const found = statSync(folder)
+    const bit = found.uid === uid ? 0o100 : found.gid === gid ? 0o010 : 0o001
+    if ((found.mode & bit) === 0) yield folder
+    if (folder === dirname(folder)) return
+  }
 }
 
 /** Room for everything that is not there yet, on each file system. */

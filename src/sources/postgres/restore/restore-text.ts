@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { userName } from '../../../engine/posix/owner-names.ts'
 import type { RestorePlan } from '../../../engine/restore/index.ts'
 import { formatSize } from '../../../lib/sizes.ts'
 import type { SourceRestorePlan } from '../../restore.ts'
@@ -5,6 +7,8 @@ import type { ClusterPlan } from './restore-plan.ts'
 import { problemsOf } from './restore-problems.ts'
 import { tablespaceText } from './tablespace-map.ts'
 
+/** Within the data directory, where the server may write in any case. */
+const SERVER_LOG = 'server.log'
 /** Names of files told one by one; the rest is counted. */
 const MAX_NAMED = 20
 
@@ -55,9 +59,15 @@ function afterwards({
 }: ClusterPlan): string[] {
   const { majorVersion } = manifest.server
   const control = programs === undefined ? 'pg_ctl' : `${programs.folder}/pg_ctl`
-  const user = process.getuid?.() === 0 && owner !== undefined ? ' as the owner of the files' : ''
+  const isRoot = process.getuid?.() === 0 && owner !== undefined
+  const user = isRoot ? userName(owner.uid) : ''
+  const asWhom = isRoot && user === '' ? ' as the owner of the files' : ''
+  const command = [
+    ...(user === '' ? [] : ['runuser', '-u', user, '--']),
+    ...[control, '-D', path, '-l', join(path, SERVER_LOG), 'start'],
+  ]
   const lines = [
-    `start it${user} with PostgreSQL ${majorVersion}: ${shellWord(control)} -D ${shellWord(path)} -l ${shellWord(`${path}.log`)} start`,
+    `start it${asWhom} with PostgreSQL ${majorVersion}: ${command.map(shellWord).join(' ')}`,
     'it is ready when recovery has come to its end, which its log says; until then keep backup_label where it is',
   ]
   if (!configuration.has('postgresql.conf'))

@@ -116,7 +116,8 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
       expect(plan.overwrites).toEqual([])
       expect(plan.bytes).toBeGreaterThan(30e6)
       expect(plan.steps[0]).toContain(`to ${path}`)
-      expect(plan.afterwards.join('\n')).toContain(`pg_ctl -D ${path}`)
+      expect(plan.afterwards.join('\n')).toContain(`pg_ctl -D ${path} -l ${path}/server.log`)
+      expect(plan.problems.map(({ what }) => what).join('\n')).not.toContain('cannot enter')
       const result = await execute(quietObserver)
       expect(result).toMatchObject({ errors: 0, facts: { state: 'whole' } })
       expect(statSync(path).mode & 0o7777).toBe(0o700)
@@ -302,6 +303,15 @@ describe.each<PostgresVersion>([15, 18])('a snapshot of PostgreSQL %i, made unde
     expect(archiving.afterwards.join('\n')).toContain('set archive_mode = off')
     const { plan: odd } = await planClusterRestore('shop', restoreJob(repository, snapshot, `${fresh} isn't`))
     expect(odd.afterwards.join('\n')).toContain(`-D '${fresh} isn'\\''t' -l `)
+    if (owner !== undefined) {
+      const closed = scratch.join('closed')
+      mkdirSync(closed, { mode: 0o700 })
+      const { plan: unreachable } = await planClusterRestore('shop', restoreJob(repository, snapshot, `${closed}/data`))
+      expect(unreachable.problems).toContainEqual(
+        expect.objectContaining({ severity: 'warning', remedy: `chmod o+x ${closed}` }),
+      )
+      expect(unreachable.afterwards.join('\n')).toMatch(/runuser -u \S+ -- \S*pg_ctl -D /)
+    }
     const elsewhere = await altered(repository, snapshot, { '/shop/data/postgresql.conf': removed })
     const { plan: bare } = await planClusterRestore('shop', restoreJob(repository, elsewhere, fresh))
     expect(bare.afterwards[0]).toContain('lay outside of the data directory')
