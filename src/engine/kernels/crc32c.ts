@@ -108,6 +108,7 @@ for (let i = 1; i < powers.length; i++) powers[i] = multiply(powers[i - 1]!, pow
 
 /** The register after so many zero bytes; a negative number takes them back. */
 export function shift(register: number, zeroBytes: number): number {
+  if (register === 0 || zeroBytes === 0) return register
   let exponent = (8 * zeroBytes) % ORDER
   if (exponent < 0) exponent += ORDER
   let factor = ONE

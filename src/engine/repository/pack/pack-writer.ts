@@ -48,6 +48,8 @@ const USUAL_EXCESS_BYTES = 10 * 1024 * 1024
 /** Room for the largest file chunk, compressed at its worst. */
 const USUAL_SCRATCH_BYTES: number = compressBound(8 * 1024 * 1024)
 
+const nothing = new Uint8Array(0)
+
 const NONCE_BYTES = 16
 const NONCES_AT_ONCE = 256
 
@@ -57,7 +59,8 @@ const NONCES_AT_ONCE = 256
  */
 export class PackWriter {
   readonly #options: PackWriterOptions
-  #memory: Uint8Array
+  /** Had when the first blob comes: so much outside of its heap has V8 look for garbage. */
+  #memory: Uint8Array = nothing
   #used = 0
   #hashed = 0
   #hash = new Sha256Stream()
@@ -69,10 +72,9 @@ export class PackWriter {
 
   constructor(options: PackWriterOptions) {
     this.#options = options
-    this.#memory = this.newMemory()
   }
 
-  /** Memory for one pack, as the writer itself begins with. */
+  /** Memory for one pack, as the writer itself takes for its first one. */
   newMemory(): Uint8Array {
     return new Uint8Array(new SharedArrayBuffer(this.#options.targetBytes + USUAL_EXCESS_BYTES))
   }
@@ -172,7 +174,7 @@ export class PackWriter {
   takePartial(): PartialPack {
     const partial = { bytes: this.#memory.subarray(0, this.#used), rows: this.#rows.take() }
     this.#reset()
-    this.#memory = this.newMemory()
+    this.#memory = nothing
     return partial
   }
 
@@ -206,6 +208,7 @@ export class PackWriter {
   }
 
   #reserve(bytes: number): void {
+    if (this.#memory.length === 0) this.#memory = this.newMemory()
     const needed = this.#used + bytes
     if (needed <= this.#memory.length) return
     const memory = new Uint8Array(new SharedArrayBuffer(needed + USUAL_EXCESS_BYTES))
