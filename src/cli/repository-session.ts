@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { removeOldCaches } from '../engine/repository/cache-directory.ts'
 import type { RepositoryLock } from '../engine/repository/held-lock.ts'
 import { acquireLock } from '../engine/repository/lock.ts'
-import { repositoryLockFiles } from '../engine/repository/lock-files.ts'
+import { type LockFiles, repositoryLockFiles } from '../engine/repository/lock-files.ts'
+import { noteLocks, removeNotedLeftovers } from '../engine/repository/lock-records.ts'
 import { type OpenOptions, Repository } from '../engine/repository/repository.ts'
 import { WriteGate, withCache, withDryRun, withListingsAhead, withWriteGate } from '../engine/storage/index.ts'
 import { displayLocation, openStorage } from '../engine/storage/locations.ts'
@@ -68,7 +69,7 @@ export async function withRepository<T>(
   try {
     const needsLock = options.lock !== 'none' && !options.dryRun && !(options.lock === 'read' && context.global.noLock)
     if (!needsLock) return await work({ repository, signal: context.signal, settled: Promise.resolve() })
-    await using lock = await acquireLock(repositoryLockFiles(repository), {
+    await using lock = await acquireLock(await lockFilesOf(context, repository), {
       exclusive: options.lock === 'exclusive',
       early: options.early,
       freeze: () => gate.close(),
@@ -94,6 +95,18 @@ export async function withRepository<T>(
   } finally {
     await repository.close()
   }
+}
+
+/** The lock files of a repository, noted on this machine, without those that a killed process of this machine has left. */
+async function lockFilesOf(context: CommandContext, repository: Repository): Promise<LockFiles> {
+  const files = repositoryLockFiles(repository)
+  const cacheDirectory = cacheDirectoryOf(context)
+  if (cacheDirectory === undefined) return files
+  const folder = join(cacheDirectory, 'locks', repository.config.id)
+  const { clock, signal } = context
+  for (const id of await removeNotedLeftovers(files, folder, { clock, signal }))
+    context.output.warn(`removed lock ${shortId(id)}, which a run on this machine left when it was killed`)
+  return noteLocks(files, folder)
 }
 
 /** Keeps the gate closed until the lock holds for sure, and what was read meanwhile is still true. */

@@ -46,8 +46,9 @@ test.each(Object.entries(moments))(
     const main = { url: repository, keys: [{ age: `file:${scratch.join('identity')}` }] }
     writeFileSync(scratch.join('holdfast.yaml'), JSON.stringify({ version: 1, repositories: { main } }))
     const run = (...args: readonly string[]) =>
-      spawn(program, ['--no-cache', ...args], {
-        env: { ...process.env, HOLDFAST_CONFIG: scratch.join('holdfast.yaml') },
+      spawn(program, args, {
+        // In the cache the next one finds whose lock it was.
+        env: { ...process.env, HOLDFAST_CONFIG: scratch.join('holdfast.yaml'), XDG_CACHE_HOME: scratch.join('cache') },
         stdio: ['ignore', 'ignore', 'pipe'],
       })
     for (let round = 0; round < Math.ceil(KILLS / 3); round++) {
@@ -60,7 +61,6 @@ test.each(Object.entries(moments))(
       while (victim.exitCode === null && !isTime(repository, before)) await sleep(1)
       victim.kill('SIGKILL')
       await ended
-      rmSync(join(repository, 'locks'), { recursive: true })
       const storage = openLocalStorage(repository)
       const open = async (): Promise<string> =>
         (await openBySealed(storage, keys, (password, keyHint) => openRepository(storage, { password, keyHint })))
@@ -97,11 +97,10 @@ test('a new master key, killed while copying and while removing, loses no snapsh
   using scratch = scratchFolder()
   const [old, next] = [scratch.join('old'), scratch.join('next')]
   writeFileSync(scratch.join('password'), PASSWORD, { mode: 0o600 })
-  /** Runs it to its end, or until the moment comes; what is killed leaves its locks. */
+  /** Runs it to its end, or until the moment comes; what is killed leaves its locks, which the next one takes away. */
   const run = async (args: readonly string[], when?: () => boolean): Promise<number | null> => {
-    const environment = { HOLDFAST_CONFIG: scratch.join('holdfast.yaml') }
-    const { status, output } = await runProgram(['--no-cache', '--pack-size', '4', ...args], { environment, when })
-    for (const repository of [old, next]) rmSync(join(repository, 'locks'), { recursive: true, force: true })
+    const environment = { HOLDFAST_CONFIG: scratch.join('holdfast.yaml'), XDG_CACHE_HOME: scratch.join('cache') }
+    const { status, output } = await runProgram(['--pack-size', '4', ...args], { environment, when })
     if (status !== 0 && status !== null) throw new Error(output)
     return status
   }

@@ -49,14 +49,11 @@ test('moves to an archive that are killed remove nothing that is not proved ther
     sources: { uploads: { type: 'files', paths: [data], repositories: ['main'], verify: 'none' } },
   }
   writeFileSync(scratch.join('holdfast.yaml'), JSON.stringify(config))
-  const configured = { HOLDFAST_CONFIG: scratch.join('holdfast.yaml') }
+  // Locks that a killed run leaves are noted in the cache: the next one takes them away.
+  const configured = { HOLDFAST_CONFIG: scratch.join('holdfast.yaml'), XDG_CACHE_HOME: scratch.join('cache') }
   const archive = async (when?: () => boolean) => {
-    const args = ['--no-cache', '--pack-size', '4', 'backup:archive', '--older-than', '90d', '--to', 'cold']
-    const ended = await runProgram(args, { environment: configured, when })
-    // A run that is killed leaves its locks, which keep out who has to be alone, until somebody says that they are nobody's.
-    for (const name of ended.status === null ? ['main', 'cold'] : [])
-      expect(await runProgram(['-r', name, 'unlock'], { environment: configured })).toMatchObject({ status: 0 })
-    return ended
+    const args = ['--pack-size', '4', 'backup:archive', '--older-than', '90d', '--to', 'cold']
+    return await runProgram(args, { environment: configured, when })
   }
   const inRepository = async (path: string): Promise<StoredSnapshot[]> => loadSnapshots(await reopen(path))
   const before = (await inRepository(main)).filter(isBackup)

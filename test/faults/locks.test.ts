@@ -287,12 +287,27 @@ describe('a lock that was left behind', () => {
     await using world = await worldWithSnapshot()
     const backup = await hold(world, 'shared')
     await backup.kill()
-    const refused = await world.run(['prune'])
+    // Without the cache nobody knows that it was noted on this machine.
+    const refused = await world.run(['--no-cache', 'prune'])
     expect(refused.exitCode).toBe(LOCKED)
     expect(refused.stderr.toString()).toContain('That lock was left behind: "unlock" removes it.')
-    await world.must(['snapshots'])
+    await world.must(['--no-cache', 'snapshots'])
     expect(await world.must(['unlock'])).toBe('successfully removed 1 locks\n')
     await world.must(['prune'])
+  })
+
+  test('is taken away by the next run on the same machine', async () => {
+    await using world = await worldWithSnapshot()
+    const [killed, going] = [await hold(world, 'shared'), await hold(world, 'shared')]
+    await killed.kill()
+    const refused = await world.run(['prune'])
+    expect(refused.exitCode).toBe(LOCKED)
+    expect(refused.stderr.toString()).toMatch(/^removed lock [0-9a-f]{8}, which a run on this machine left/m)
+    await locks(world, 1)
+    await going.kill()
+    const pruned = await world.run(['prune'])
+    expect(pruned.exitCode).toBe(0)
+    await locks(world, 0)
   })
 
   test('is one of a process that is gone or silent for half an hour, and no other', async () => {

@@ -22,7 +22,7 @@ export const keyImportCommand: Command<KeyImportOptions> = {
     const pages: ReadPage[] = []
     for (const path of paths) pages.push(...readPages(await readPage(path), path))
     const kit = await openKit(pages, () => askPassphrase(context, options.passphraseFile))
-    for (const { source, what } of kit.rejected) output.warn(`Warning: ${source} was left out: ${what}`)
+    for (const { source, what } of kit.rejected) output.warn(`Warning: ${source} is not as it was made: ${what}`)
     if (options.output !== undefined) {
       await writePassword(options.output, kit.password)
       output.remark(`the password is in ${options.output}`)

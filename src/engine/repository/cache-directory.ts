@@ -14,6 +14,7 @@ import {
  *   <repository id>/                   its time of change is the time of its last use
  *     data/, index/, snapshots/        copies of files of a remote repository (storage/layers/with-cache.ts)
  *     decoded-index/                   index files in the form they have in memory (index/index-cache.ts)
+ *   locks/<repository id>/            which lock files processes of this machine have written (lock-records.ts)
  *
  * All of it may be deleted at any time.
  */

@@ -30,7 +30,7 @@ export interface ReadPage {
 export interface OpenedKit {
   readonly facts: KitFacts
   readonly password: string
-  /** Pages that were left out, with what is wrong with them; enough others were there. */
+  /** Pages that are not as they were made, with what is wrong with them; what is right on all pages was enough. */
   readonly rejected: readonly { readonly source: string; readonly what: string }[]
 }
 
