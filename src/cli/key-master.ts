@@ -180,9 +180,7 @@ interface ToWrite {
 /** @throws HoldfastError HF_USAGE when there is no file to write to */
 async function fileToWrite(context: CommandContext, access: Access): Promise<ToWrite> {
   const { loadConfigured } = await import('./configured/load.ts')
-  const file = isConfigured(access)
-    ? (await loadConfigured(context, { configurationFile: undefined })).configuration.file
-    : undefined
+  const file = isConfigured(access) ? (await loadConfigured(context)).configuration.file : undefined
   if (!isConfigured(access) || file === undefined)
     throw new HoldfastError('HF_USAGE', '--write needs a repository of a configuration file', {
       hint: 'leave it out, and use the new location from then on',

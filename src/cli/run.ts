@@ -94,7 +94,7 @@ async function perform(args: readonly string[], system: System, registry: Regist
     global: parsed.global,
     sources: parsed.sources,
     output,
-    environment: system.environment,
+    environment: environmentFor(parsed.global, system.environment),
     clock: system.clock,
     signal: system.controller.signal,
     terminal: output.terminal,
@@ -103,6 +103,13 @@ async function perform(args: readonly string[], system: System, registry: Regist
   }
   return command.run(context, parsed.options, parsed.positionals)
 }
+
+/** A configuration that the command line names counts wherever one is looked for. */
+const environmentFor = (
+  { configurationFile }: GlobalOptions,
+  environment: System['environment'],
+): System['environment'] =>
+  configurationFile === undefined ? environment : { ...environment, HOLDFAST_CONFIG: configurationFile }
 
 function openOutput(global: GlobalOptions, system: System, session: Session): Output {
   const { stdin, stdout, stderr, environment, controller } = system

@@ -28,7 +28,7 @@ export const backupArchiveCommand: Command<BackupArchiveOptions> = {
   ...backupArchiveDescription,
   async run(context, options, names) {
     const { output } = context
-    const configured = withArchive(context, await loadConfigured(context, options), options)
+    const configured = withArchive(context, await loadConfigured(context), options)
     const items = await copied(context, configured, options, names)
     if (options.dryRun || items.size === 0) {
       finish(context, items, options)

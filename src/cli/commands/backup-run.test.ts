@@ -102,6 +102,8 @@ describe('init without a repository', () => {
     expect(text).toContain('repository main is there already')
     expect(text).toMatch(/created restic repository [0-9a-f]{10} at .*second \(second\)/)
     expect(await stage.must(['init'], { environment })).not.toContain('created')
+    const others = { ...environment, HOLDFAST_CONFIG: '' }
+    expect(await stage.must(['init', '--config', config], { environment: others })).not.toContain('created')
     await stage.must(['-r', stage.path('second'), 'check'], { environment: { HOLDFAST_PASSWORD: PASSWORD } })
   })
 })

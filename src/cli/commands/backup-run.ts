@@ -23,7 +23,7 @@ export const backupRunCommand: Command<BackupRunOptions> = {
   ...backupRunDescription,
   async run(context, options, names) {
     const { output } = context
-    const configured = await loadConfigured(context, options)
+    const configured = await loadConfigured(context)
     const sources = chooseSources(configured.configuration, names)
     const run = toHex(randomBytes(8))
     const groups = byRepository(sources)

@@ -1,12 +1,12 @@
 import type { Command } from '../command.ts'
 import { loadConfigured } from '../configured/load.ts'
 import { configCheckDescription } from '../descriptions/config.ts'
-import type { ConfigurationOptions } from '../options/configuration.ts'
+import type { NoOptions } from '../options/option.ts'
 
-export const configCheckCommand: Command<ConfigurationOptions> = {
+export const configCheckCommand: Command<NoOptions> = {
   ...configCheckDescription,
-  async run(context, options) {
-    const { configuration } = await loadConfigured(context, options)
+  async run(context) {
+    const { configuration } = await loadConfigured(context)
     const { file, repositories, sources, warnings } = configuration
     const { output } = context
     if (output.json)

@@ -15,7 +15,7 @@ export const configShowCommand: Command<ConfigShowOptions> = {
       output.result(JSON.stringify(schema, null, 2))
       return 0
     }
-    const { configuration } = await loadConfigured(context, options)
+    const { configuration } = await loadConfigured(context)
     const settings = describeConfiguration(configuration)
     if (output.json) output.message(settings)
     else

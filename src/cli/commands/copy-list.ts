@@ -6,14 +6,14 @@ import { chooseSources, loadConfigured } from '../configured/load.ts'
 import { conflictsOf } from '../configured/locations.ts'
 import { withRepositories } from '../configured/open-repositories.ts'
 import { copyListDescription } from '../descriptions/copy-list.ts'
-import type { ConfigurationOptions } from '../options/configuration.ts'
+import type { NoOptions } from '../options/option.ts'
 import { copyListJson, copyListText } from '../output/copy-list.ts'
 
-export const copyListCommand: Command<ConfigurationOptions> = {
+export const copyListCommand: Command<NoOptions> = {
   ...copyListDescription,
-  async run(context, options, names) {
+  async run(context, _options, names) {
     const { output, clock } = context
-    const configured = await loadConfigured(context, options)
+    const configured = await loadConfigured(context)
     const { repositories } = configured.configuration
     const sources = chooseSources(configured.configuration, names)
     const needed = [...new Set(sources.flatMap((source) => source.repositories))]

@@ -90,8 +90,9 @@ async function catchUpRequest(
   names: readonly string[],
 ): Promise<(CatchUpRequest & { readonly configured: Configured }) | undefined> {
   const { loadConfigured } = await import('../configured/load.ts')
-  const configured = await loadConfigured(context, options).catch((error: unknown) => {
-    if (isHoldfastError(error, 'HF_CONFIG_NOT_FOUND') && options.configurationFile === undefined) return undefined
+  const configured = await loadConfigured(context).catch((error: unknown) => {
+    if (isHoldfastError(error, 'HF_CONFIG_NOT_FOUND') && context.global.configurationFile === undefined)
+      return undefined
     throw error
   })
   if (configured === undefined) return undefined

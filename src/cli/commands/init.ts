@@ -59,7 +59,7 @@ export const initCommand: Command<InitOptions> = {
 async function initConfigured(context: CommandContext, options: InitOptions): Promise<boolean> {
   const { output } = context
   const { loadConfigured } = await import('../configured/load.ts')
-  const configured = await loadConfigured(context, { configurationFile: undefined }).catch((error: unknown) => {
+  const configured = await loadConfigured(context).catch((error: unknown) => {
     if (isHoldfastError(error, 'HF_CONFIG_NOT_FOUND')) return undefined
     throw error
   })
@@ -97,7 +97,7 @@ async function configuredPolynomials(
   configured?: Configured,
 ): Promise<readonly (bigint | undefined)[]> {
   const { loadConfigured } = await import('../configured/load.ts')
-  const { configuration, accessOf } = configured ?? (await loadConfigured(context, { configurationFile: undefined }))
+  const { configuration, accessOf } = configured ?? (await loadConfigured(context))
   const polynomials: (bigint | undefined)[] = []
   for (const name of configuration.repositories.keys())
     try {

@@ -27,7 +27,7 @@ export const restoreRunCommand: Command<RestoreRunOptions> = {
   ...restoreRunDescription,
   async run(context, options, names) {
     const { output } = context
-    const configured = await loadConfigured(context, options)
+    const configured = await loadConfigured(context)
     const { configuration } = configured
     const sources = chooseSources(configuration, names)
     const chosen = options.repository && requireRepository(configuration, options.repository)

@@ -2,14 +2,14 @@ import { HoldfastError, isHoldfastError } from '../../lib/errors.ts'
 import type { Command } from '../command.ts'
 import { chooseSources, loadConfigured } from '../configured/load.ts'
 import { sourceCheckDescription } from '../descriptions/source.ts'
-import type { ConfigurationOptions } from '../options/configuration.ts'
+import type { NoOptions } from '../options/option.ts'
 import { checkLine } from '../output/proof-report.ts'
 
-export const sourceCheckCommand: Command<ConfigurationOptions> = {
+export const sourceCheckCommand: Command<NoOptions> = {
   ...sourceCheckDescription,
-  async run(context, options, names) {
+  async run(context, _options, names) {
     const { output, signal } = context
-    const { configuration, openSource } = await loadConfigured(context, options)
+    const { configuration, openSource } = await loadConfigured(context)
     const unsound = new Set<string>()
     for (const configured of chooseSources(configuration, names)) {
       const source = openSource(configured)

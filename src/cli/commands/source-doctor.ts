@@ -2,13 +2,13 @@ import { HoldfastError } from '../../lib/errors.ts'
 import type { Command } from '../command.ts'
 import { chooseSources, loadConfigured } from '../configured/load.ts'
 import { sourceDoctorDescription } from '../descriptions/source.ts'
-import type { ConfigurationOptions } from '../options/configuration.ts'
+import type { NoOptions } from '../options/option.ts'
 
-export const sourceDoctorCommand: Command<ConfigurationOptions> = {
+export const sourceDoctorCommand: Command<NoOptions> = {
   ...sourceDoctorDescription,
-  async run(context, options, names) {
+  async run(context, _options, names) {
     const { output, signal } = context
-    const { configuration, openSource } = await loadConfigured(context, options)
+    const { configuration, openSource } = await loadConfigured(context)
     const ill: string[] = []
     for (const configured of chooseSources(configuration, names)) {
       const { name, type } = configured

@@ -1,14 +1,14 @@
 import type { Command } from '../command.ts'
 import { loadConfigured } from '../configured/load.ts'
 import { sourceListDescription } from '../descriptions/source.ts'
-import type { ConfigurationOptions } from '../options/configuration.ts'
+import type { NoOptions } from '../options/option.ts'
 import { renderTable } from '../output/table.ts'
 
-export const sourceListCommand: Command<ConfigurationOptions> = {
+export const sourceListCommand: Command<NoOptions> = {
   ...sourceListDescription,
-  async run(context, options) {
+  async run(context) {
     const { output } = context
-    const { configuration, openSource } = await loadConfigured(context, options)
+    const { configuration, openSource } = await loadConfigured(context)
     const rows = [...configuration.sources.values()].map((source) => ({
       name: source.name,
       type: source.type,

@@ -18,7 +18,7 @@ export const verifyRunCommand: Command<VerifyRunOptions> = {
   ...verifyRunDescription,
   async run(context, options, names) {
     const { output } = context
-    const configured = await loadConfigured(context, options)
+    const configured = await loadConfigured(context)
     const { configuration } = configured
     const ids = new Set(names.filter((name) => !configuration.sources.has(name) && /^[0-9a-f]{4,64}$/.test(name)))
     const sourceNames = names.filter((name) => !ids.has(name))

@@ -8,7 +8,6 @@ import type { Source } from '../../sources/source.ts'
 import type { ConfiguredAccess } from '../access.ts'
 import type { CommandContext } from '../context.ts'
 import type { Environment } from '../environment.ts'
-import type { ConfigurationOptions } from '../options/configuration.ts'
 import { loadKeys } from './keys.ts'
 import { requireMount } from './mount.ts'
 
@@ -25,11 +24,10 @@ export interface Configured {
  * Reads and checks what is configured, and prints its warnings.
  * @throws HoldfastError HF_CONFIG_INVALID, HF_CONFIG_NOT_FOUND
  */
-export async function loadConfigured(context: CommandContext, options: ConfigurationOptions): Promise<Configured> {
+export async function loadConfigured(context: CommandContext): Promise<Configured> {
   const { environment, clock, output } = context
   const kinds = await loadSourceKinds()
   const configuration = await loadConfiguration({
-    file: options.configurationFile,
     environment,
     sourceSettings: settingsOf(kinds),
   })

@@ -27,6 +27,12 @@ describe('a repository command', () => {
     const environment = configure(stage, { second: { url: stage.path('second') } })
     await stage.backUp('file', 'content')
     expect(await stage.must(['-r', 'main', 'snapshots'], { environment })).toContain('/file')
+    const others = { ...environment, HOLDFAST_CONFIG: '' }
+    const byFile = ['-r', 'main', 'snapshots', '--config', stage.path('holdfast.yaml')]
+    expect(await stage.must(byFile, { environment: others })).toContain('/file')
+    expect(await stage.run([...byFile.slice(0, -1), stage.path('none')], { environment: others })).toMatchObject({
+      stderr: expect.stringContaining('there is no configuration file'),
+    })
     const named = { ...environment, HOLDFAST_REPOSITORY: 'main' }
     expect(await stage.must(['snapshots'], { environment: named })).toContain('/file')
     const made = await stage.must(['-r', 'second', 'init'], { environment })

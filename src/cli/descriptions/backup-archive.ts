@@ -1,11 +1,10 @@
 import { type CalendarDuration, parseCalendarDuration } from '../../lib/durations.ts'
 import type { CommandDescription } from '../command.ts'
-import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
 import { flag, type ValueKind, value } from '../options/option.ts'
 import { repositoryKind, textKind } from '../options/values.ts'
 import { usageError } from './usage.ts'
 
-export interface BackupArchiveOptions extends ConfigurationOptions {
+export interface BackupArchiveOptions {
   readonly olderThan: CalendarDuration | undefined
   readonly to: string | undefined
   readonly toPassword: string | undefined
@@ -49,7 +48,6 @@ Wherever this is cut off, nothing is lost, and running it again goes on. The roo
     ),
     from: value('from', textKind('name'), 'move only from this repository of holdfast.yaml'),
     dryRun: flag('dry-run', 'say what would be moved, and do nothing', { short: 'n' }),
-    ...configurationOptions,
   },
   arguments: [{ name: 'source', help: 'name of a source in holdfast.yaml; none: all', repeatable: true }],
   exitCodes: [2, 3, 4, 10, 11, 12],

@@ -1,13 +1,12 @@
 import { type VerifyLevel, verifyLevels } from '../../config/shape.ts'
 import { type BackupType, backupTypes } from '../../sources/source.ts'
 import type { CommandDescription } from '../command.ts'
-import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
 import { flag, value, valueOr } from '../options/option.ts'
 import { sizeKind } from '../options/quantities.ts'
 import { choiceKind, integerKind } from '../options/values.ts'
 import { usageError } from './usage.ts'
 
-export interface BackupRunOptions extends ConfigurationOptions {
+export interface BackupRunOptions {
   readonly all: boolean
   readonly type: BackupType
   readonly parallel: number
@@ -46,7 +45,6 @@ Afterwards each new snapshot is proved as far as "verify" of its source says, as
       choiceKind('level', verifyLevels),
       'prove the new snapshots up to this level, whatever is configured',
     ),
-    ...configurationOptions,
   },
   arguments: [{ name: 'source', help: 'name of a source in holdfast.yaml', repeatable: true }],
   exitCodes: [2, 3, 4, 10, 11, 12],

@@ -1,20 +1,19 @@
 import type { CommandDescription } from '../command.ts'
-import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
-import { flag } from '../options/option.ts'
+import { flag, type NoOptions } from '../options/option.ts'
 
-export const configCheckDescription: CommandDescription<ConfigurationOptions> = {
+export const configCheckDescription: CommandDescription<NoOptions> = {
   name: 'config:check',
   group: 'inspection',
   summary: 'Check the configuration',
   description:
     'Reads holdfast.yaml, or the environment variables that stand for it, and names every mistake with its line and column. Nothing is connected to, and no secret is read.',
   examples: [{ line: 'holdfast config:check', does: 'check the configuration that other commands would use' }],
-  options: configurationOptions,
+  options: {},
   arguments: [],
   exitCodes: [2],
 }
 
-export interface ConfigShowOptions extends ConfigurationOptions {
+export interface ConfigShowOptions {
   readonly schema: boolean
 }
 
@@ -28,7 +27,7 @@ export const configShowDescription: CommandDescription<ConfigShowOptions> = {
     { line: 'holdfast config:show', does: 'show all values' },
     { line: 'holdfast config:show --schema', does: 'print the JSON Schema of holdfast.yaml, for editors' },
   ],
-  options: { schema: flag('schema', 'print the JSON Schema of the file instead'), ...configurationOptions },
+  options: { schema: flag('schema', 'print the JSON Schema of the file instead') },
   arguments: [],
   exitCodes: [2],
 }

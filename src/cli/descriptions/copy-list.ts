@@ -1,7 +1,7 @@
 import type { CommandDescription } from '../command.ts'
-import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
+import type { NoOptions } from '../options/option.ts'
 
-export const copyListDescription: CommandDescription<ConfigurationOptions> = {
+export const copyListDescription: CommandDescription<NoOptions> = {
   name: 'copy:list',
   group: 'everyday',
   summary: 'Show where the copies of configured sources are, and how they stand by 3-2-1-1-0',
@@ -11,7 +11,7 @@ Below stands the rule, for the newest backup of the source: three copies, counti
 
 The exit code is 1 when a repository could not be looked at.`,
   examples: [{ line: 'holdfast copy:list', does: 'show all copies' }],
-  options: configurationOptions,
+  options: {},
   arguments: [{ name: 'source', help: 'name of a source in holdfast.yaml; none: all', repeatable: true }],
   exitCodes: [2, 10, 11, 12],
 }

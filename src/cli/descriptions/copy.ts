@@ -1,5 +1,4 @@
 import type { CommandDescription } from '../command.ts'
-import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
 import {
   type FromRepositoryOptions,
   fromRepositoryOptions,
@@ -8,7 +7,7 @@ import {
 import { flag } from '../options/option.ts'
 import { type SnapshotFilterOptions, snapshotFilterOptions } from '../options/snapshot-filter.ts'
 
-export interface CopyOptions extends FromRepositoryOptions, SnapshotFilterOptions, ConfigurationOptions {
+export interface CopyOptions extends FromRepositoryOptions, SnapshotFilterOptions {
   readonly all: boolean
   readonly dryRun: boolean
 }
@@ -35,7 +34,6 @@ Without --from-repo it makes up for what repositories of holdfast.yaml have miss
     ...snapshotFilterOptions,
     all: flag('all', 'without --from-repo: also bring snapshots that are older than the newest one there'),
     dryRun: flag('dry-run', 'say what would be copied, and copy nothing', { short: 'n' }),
-    ...configurationOptions,
   },
   refused: refusedSecondRepository,
   arguments: [

@@ -1,13 +1,12 @@
 import type { RestorePoint } from '../../recovery/restore-point.ts'
 import type { Renaming, RestoreTarget } from '../../sources/restore.ts'
 import type { CommandDescription } from '../command.ts'
-import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
 import { flag, list, value, valueOr } from '../options/option.ts'
 import { renamingKind, restorePointKind, restoreTargetKind } from '../options/recovery.ts'
 import { textKind } from '../options/values.ts'
 import { usageError } from './usage.ts'
 
-export interface RestoreRunOptions extends ConfigurationOptions {
+export interface RestoreRunOptions {
   readonly all: boolean
   readonly at: RestorePoint
   readonly to: RestoreTarget | 'sandbox'
@@ -45,7 +44,6 @@ What --include, --exclude and --rename mean is in the guide of each sort of sour
     overwrite: flag('overwrite', 'change and remove what is in the target'),
     dryRun: flag('dry-run', 'only say what would be done', { short: 'n' }),
     repository: value('repository', textKind('name'), 'from this repository of holdfast.yaml and no other'),
-    ...configurationOptions,
   },
   arguments: [{ name: 'source', help: 'name of a source in holdfast.yaml', repeatable: true }],
   exitCodes: [2, 3, 10, 11, 12],

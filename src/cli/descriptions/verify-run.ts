@@ -1,13 +1,12 @@
 import type { RestorePoint } from '../../recovery/restore-point.ts'
 import { type ProofLevel, proofLevels } from '../../sources/proof.ts'
 import type { CommandDescription } from '../command.ts'
-import { type ConfigurationOptions, configurationOptions } from '../options/configuration.ts'
 import { flag, value, valueOr } from '../options/option.ts'
 import { restorePointKind } from '../options/recovery.ts'
 import { choiceKind, fileKind, textKind } from '../options/values.ts'
 import { usageError } from './usage.ts'
 
-export interface VerifyRunOptions extends ConfigurationOptions {
+export interface VerifyRunOptions {
   readonly all: boolean
   readonly level: ProofLevel
   readonly at: RestorePoint
@@ -45,7 +44,6 @@ With --against-source nothing is restored and no record is kept: the content of 
       'evaluate the assertions of this file as well: by source, as in holdfast.yaml',
     ),
     repository: value('repository', textKind('name'), 'only in this repository of holdfast.yaml'),
-    ...configurationOptions,
   },
   arguments: [{ name: 'source', help: 'name of a source in holdfast.yaml, or id of a snapshot', repeatable: true }],
   exitCodes: [2, 4, 10, 11, 12],

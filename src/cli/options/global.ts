@@ -20,6 +20,8 @@ export interface GlobalOptions {
   readonly help: boolean
   readonly repo: string | undefined
   readonly repositoryFile: string | undefined
+  /** A holdfast.yaml, instead of those at the usual places. */
+  readonly configurationFile: string | undefined
   readonly passwordFile: string | undefined
   readonly passwordCommand: string | undefined
   readonly keyHint: string | undefined
@@ -55,6 +57,11 @@ const options: OptionTable<GlobalOptions> = {
   repositoryFile: value('repository-file', fileKind, 'read the location of the repository from this file', {
     environment: 'REPOSITORY_FILE',
   }),
+  configurationFile: value(
+    'config',
+    fileKind,
+    'read the configuration from this file instead of ./holdfast.yaml or /etc/holdfast/holdfast.yaml',
+  ),
   passwordFile: value('password-file', fileKind, 'read the password from this file', {
     short: 'p',
     environment: 'PASSWORD_FILE',
