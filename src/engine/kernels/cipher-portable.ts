@@ -1,4 +1,5 @@
 import { createCipheriv, createSecretKey } from 'node:crypto'
+import { freeNow } from '../../lib/bytes.ts'
 import { HoldfastError } from '../../lib/errors.ts'
 import type { Cipher, MasterKey } from './cipher.ts'
 import {
@@ -36,7 +37,7 @@ export function createPortableCipher(key: MasterKey): Cipher {
     const result = createCipheriv('aes-256-ctr', encryptKey, nonce).update(input)
     output.set(result, at)
     // A large result is memory of its own: give it back now, not at some later collection.
-    if (result.length === result.buffer.byteLength) (result.buffer as ArrayBuffer).transfer(0)
+    if (result.length === result.buffer.byteLength) freeNow(result.buffer)
   }
   const authenticates = (sealed: Uint8Array): boolean => {
     assertOpen()

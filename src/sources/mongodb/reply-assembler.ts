@@ -1,4 +1,5 @@
-import { freeNow, type ReplyMemory } from './reply-memory.ts'
+import { freeNow } from '../../lib/bytes.ts'
+import type { ReplyMemory } from './reply-memory.ts'
 
 /** Length, two ids and kind (mongodb/docs, "MongoDB Wire Protocol", "Standard Message Header"). */
 const HEADER_BYTES = 16

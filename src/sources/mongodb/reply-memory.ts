@@ -1,3 +1,5 @@
+import { freeNow } from '../../lib/bytes.ts'
+
 /** What large replies come into: twice what is asked for at a time, since documents differ in size. */
 const REPLY_BYTES = 2 * 1024 * 1024
 /** Smaller messages are left to the garbage collection. */
@@ -30,9 +32,4 @@ export class ReplyMemory {
   #kept(bytes: number): Buffer | undefined {
     return bytes <= REPLY_BYTES ? this.#free.pop() : undefined
   }
-}
-
-/** Frees memory that nobody is going to read, rather than when it is collected. */
-export function freeNow(memory: ArrayBufferLike): void {
-  if (memory instanceof ArrayBuffer) memory.transfer(0)
 }

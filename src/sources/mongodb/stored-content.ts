@@ -2,10 +2,9 @@ import { CRYPTO_OVERHEAD_BYTES } from '../../engine/kernels/cipher.ts'
 import type { BlobLocation } from '../../engine/repository/blob.ts'
 import type { Repository } from '../../engine/repository/repository.ts'
 import { readInto } from '../../engine/storage/read-into.ts'
-import { asBuffer } from '../../lib/bytes.ts'
+import { asBuffer, freeNow } from '../../lib/bytes.ts'
 import { isHoldfastError } from '../../lib/errors.ts'
 import type { Id } from '../../lib/id.ts'
-import { freeNow } from './reply-memory.ts'
 
 /** Blobs of a dump are small, and each would be a request of its own: so many bytes of a file are read together where they lie together. */
 const STRETCH_BYTES = 2 * 1024 * 1024

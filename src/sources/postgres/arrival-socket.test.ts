@@ -41,7 +41,7 @@ test('takes what is sent little by little in pieces that are worth it', async ()
   })
   let count = 0
   let bytes = 0
-  for await (const { length } of arrival.takeOver()) {
+  for await (const { length } of arrival.takeOver({ gathers: true })) {
     count++
     bytes += length
   }

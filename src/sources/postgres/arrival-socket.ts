@@ -30,9 +30,9 @@ export class ArrivalSocket {
 
   /**
    * What arrives from now on, read only as fast as it is taken. A piece is valid until the next one is asked for. Ends with the connection,
-   * and fails with it.
+   * and fails with it. `gathers`: what comes little by little may wait a moment for more.
    */
-  async *takeOver(): AsyncGenerator<Uint8Array> {
+  async *takeOver({ gathers = false }: { readonly gathers?: boolean } = {}): AsyncGenerator<Uint8Array> {
     const { stream } = this
     this.#isTakenOver = true
     let failure: Error | undefined
@@ -59,7 +59,7 @@ export class ArrivalSocket {
         }
         const piece = this.#buffer.subarray(0, this.#arrived)
         this.#arrived = 0
-        waits = piece.length >= SENT_BYTES && piece.length < WORTHWHILE_BYTES
+        waits = gathers && piece.length >= SENT_BYTES && piece.length < WORTHWHILE_BYTES
         yield piece
       }
     } finally {

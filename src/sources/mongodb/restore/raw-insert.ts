@@ -1,10 +1,10 @@
+import { freeNow } from '../../../lib/bytes.ts'
 import { HoldfastError } from '../../../lib/errors.ts'
 import { numberOf } from '../bson/typed.ts'
 import { documentSequence } from '../byte-connection.ts'
 import type { CommandOptions, MongoConnection } from '../connection.ts'
 import { isAtLeast, type MemberFacts, versionNumbers } from '../member.ts'
 import { type Namespace, namespaceText } from '../names.ts'
-import { freeNow } from '../reply-memory.ts'
 
 /** As many as mongorestore sends: what compatible servers announce is more than some of them take. */
 const MAX_DOCUMENTS = 1000

@@ -50,7 +50,8 @@ export class CopySession implements AsyncDisposable {
     stream.removeAllListeners('data')
     this.#abort = () => stream.destroy()
     signal?.addEventListener('abort', this.#abort, { once: true })
-    this.#pieces = arrival?.takeOver() ?? (stream.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>)
+    this.#pieces =
+      arrival?.takeOver({ gathers: true }) ?? (stream.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>)
   }
 
   /** @throws HoldfastError HF_SOURCE_UNREACHABLE, HF_SOURCE_PERMISSION */
