@@ -245,9 +245,7 @@ describe('variables are refused', () => {
     [
       'when there is only a bucket',
       { BACKUP_S3_BUCKET: 'bucket' },
-      [
-        'BACKUP_S3_BUCKET: the repository also needs BACKUP_ENCRYPTION_KEY: nothing is stored without encryption (S3-B06)',
-      ],
+      ['BACKUP_S3_BUCKET: the repository also needs BACKUP_ENCRYPTION_KEY: nothing is stored without encryption'],
     ],
   ])('%s', async (_, environment, expected) => {
     expect(await problemsIn(loadVariables(environment))).toEqual(expected)
