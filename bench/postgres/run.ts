@@ -13,7 +13,7 @@ const usage = `Usage: npm run bench:postgres -- --pgbackrest PROGRAM [options]
        npm run bench:postgres -- --five --restic PROGRAM [options]
 
 Makes a PostgreSQL cluster with realistic rows and runs Holdfast and pgBackRest in turn on it: a full backup, one after random updates, a
-restore. Needs Linux, root, a quiet machine, and about 12 GB below --work, which user nobody must be able to reach.
+restore. Needs Linux, root, a quiet machine, and about 20 GB below --work, which user nobody must be able to reach.
 With --five: what five snapshots of a cluster that changes take, beside restic's of its data directory; on any machine.
 
   --pgbackrest PROGRAM  the pgBackRest to compare with

@@ -14,6 +14,7 @@ import { type ContentTask, ContentWriting } from './content-writing.ts'
 import { EntryWriter } from './entry-writer.ts'
 import type { FailedEntry, RestoreResult, RestoreTask, ThreadPlan } from './messages.ts'
 import { readWindows, WINDOW_BYTES } from './read-windows.ts'
+import { isInLongRuns } from './run-lengths.ts'
 
 /** Of one thread, past the system's cache. */
 const WRITES_AT_A_TIME = 32
@@ -95,9 +96,10 @@ export class RestoreWorker {
 
   #writeContent(task: ContentTask): RestoreResult {
     const { placements } = this.#plan!
-    const writing = new ContentWriting(this.#writer!, placements, task, this.#direct)
+    const { fetched, from, to } = task
+    const isDirect = this.#direct && isInLongRuns(placements, this.#rows!, this.#writer!.table, from, to)
+    const writing = new ContentWriting(this.#writer!, placements, task, isDirect ? this.#direct : undefined)
     try {
-      const { fetched, from, to } = task
       const windows = fetched ? [{ ...fetched, from, to }] : readWindows(placements, this.#rows!, from, to)
       this.#reader!.read(placements, this.#rows!, windows, this.#pieceReader(task), writing)
       writing.settle()
