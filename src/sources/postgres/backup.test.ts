@@ -166,12 +166,18 @@ describe.each<PostgresVersion>([15, 18])('a backup of PostgreSQL %i', (version) 
     await using server = await startPostgres({ version })
     const repository = await memoryRepository()
     const slow = sourceOf(server, { maxRate: '4M' })
+    // One that was cut off stays a while, since it sleeps between what it sends.
+    const seen = new Set<number>()
     const underWay = async (): Promise<number> => {
       for (;;) {
-        const [sender] = await server.sql(
+        const senders = await server.sql(
           "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsender' AND wait_event = 'BaseBackupThrottle'",
         )
-        if (sender) return Number(sender.pid)
+        const pid = senders.map((sender) => Number(sender.pid)).find((one) => !seen.has(one))
+        if (pid !== undefined) {
+          seen.add(pid)
+          return pid
+        }
         await delay(20)
       }
     }

@@ -7,12 +7,13 @@ const WAL_BLOCK_BYTES = 1024 * 1024
 const GIB = 1024 ** 3
 
 /**
- * How data files are cut in a first backup. Small blocks make small increments; a directory's tree holds 67 bytes per block and is written anew
- * with each snapshot, so large clusters take larger ones. Measured on pgbench and on rows like those of applications: at 16 and 32 KiB five
- * snapshots take half of what cutting by content takes, above 128 KiB next to nothing is gained. Below 16 KiB the first one grows by a tenth.
+ * How data files are cut in a first backup. Small blocks make small increments, and each costs time by itself, in backups and in restores; a
+ * directory's tree holds 67 bytes per block and is written anew with each snapshot. So large clusters take larger ones. Measured on pgbench and
+ * on rows like those of applications: at 16 and 32 KiB five snapshots take half of what cutting by content takes, above 128 KiB next to nothing
+ * is gained. At 16 KiB a full backup takes a sixth more processor time than at 32, and a restore a tenth.
  */
 export function blockBytesFor(clusterBytes: number): number {
-  if (clusterBytes < 4 * GIB) return 16 * 1024
+  if (clusterBytes < GIB) return 16 * 1024
   if (clusterBytes < 50 * GIB) return 32 * 1024
   if (clusterBytes < 300 * GIB) return 64 * 1024
   if (clusterBytes < 1024 * GIB) return 128 * 1024

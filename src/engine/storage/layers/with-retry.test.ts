@@ -53,14 +53,14 @@ describe('retry', () => {
     expect(Math.max(...clock.sleeps)).toBeLessThanOrEqual(90_000)
   })
 
-  test('a store that has never answered is given up after seconds, whatever is asked of it at the same time', async () => {
+  test('a store that has never answered is given up within 20 seconds, whatever is asked of it at the same time', async () => {
     const away = new HoldfastError('HF_STORAGE_UNREACHABLE', 'nothing listens there')
     for (const operation of ['get', 'list'] as const) {
       const { storage, clock, events } = setUp([failing(operation, Number.POSITIVE_INFINITY, away)])
       const ask = () => (operation === 'get' ? storage.get(file) : listFiles(storage, 'index'))
       expect(await errorFrom(ask as () => Promise<unknown>)).toBe(away)
       expect(events.length).toBeGreaterThan(1)
-      expect(clock.sleeps.reduce((sum, delay) => sum + delay, 0)).toBeLessThanOrEqual(5000)
+      expect(clock.sleeps.reduce((sum, delay) => sum + delay, 0)).toBeLessThanOrEqual(20_000)
     }
   })
 

@@ -19,7 +19,7 @@ export interface RetryOptions {
   readonly clock?: Clock
   /** No new attempt starts so long after the first one; 15 minutes by default, as restic. The second attempt is always made. */
   readonly maxElapsedMs?: number
-  /** The same while the store has never answered: then it is the location that is wrong, more often than the network; 5 seconds by default. */
+  /** The same while the store has never answered: then it is the location that is wrong, more often than the network; 20 seconds by default. */
   readonly firstAnswerMs?: number
   /** Before the second attempt, doubled for each further one, up to a minute; spread by half of it to either side. */
   readonly initialDelayMs?: number
@@ -42,7 +42,7 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
   const {
     clock = systemClock,
     maxElapsedMs = 15 * 60_000,
-    firstAnswerMs = 5_000,
+    firstAnswerMs = 20_000,
     initialDelayMs = 1000,
     onRetry,
   } = options
