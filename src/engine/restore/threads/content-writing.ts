@@ -131,7 +131,6 @@ export class ContentWriting implements BlobSink {
     const bytes = new Uint8Array(first.buffer, first.byteOffset, length)
     this.#attempt(entry, () =>
       this.#pieces.write(this.#fileOf(entry), bytes, offset, (error) => {
-        if (this.#isGivenUp(entry)) return
         if (error !== undefined) return this.#fail(entry, error)
         this.#writtenBytes += length
         this.#countDown(entry, places)
@@ -193,6 +192,7 @@ export class ContentWriting implements BlobSink {
 
   #fail(entry: number, error: unknown): void {
     this.#failed.set(entry, { entry, error: plainError(error) })
+    this.#pieces.giveUp(entry)
     const file = this.#long.get(entry)
     if (file !== undefined) closeSync(file.fd)
     this.#long.delete(entry)

@@ -89,6 +89,26 @@ describe.skipIf(lacksDirect)('pieces that go past the cache', () => {
     if (result(directMemory(SIZE)) !== undefined) expect(direct.begun).toEqual([0, 33 * DIRECT_BLOCK_BYTES])
   })
 
+  test('of a file that was given up are not written again, as its descriptor may be of another file', () => {
+    using scratch = scratchFolder()
+    const direct = new ScriptedWrites(() => -28)
+    const again: number[] = []
+    const pieces = new PieceWriter({ write: (_, bytes) => bytes.length > 0 && again.push(bytes.length) }, direct)
+    const files = [1, 2].map((entry) => {
+      const fd = openSync(scratch.join(`file-${entry}`), 'w')
+      return { entry, fd, hasHoles: false, mayBeDirect: true }
+    })
+    const told: number[] = []
+    const bytes = directMemory(33 * DIRECT_BLOCK_BYTES)
+    for (const file of files) pieces.write(file, bytes, 0, () => told.push(file.entry))
+    pieces.giveUp(1)
+    pieces.close()
+    for (const { fd } of files) closeSync(fd)
+    expect(direct.pending).toBe(0)
+    expect(again).toEqual([bytes.length])
+    expect(told).toEqual([2])
+  })
+
   test('tell what is wrong when the ordinary way fails as well', () => {
     using scratch = scratchFolder()
     const full = Object.assign(new Error('full'), { code: 'ENOSPC' })

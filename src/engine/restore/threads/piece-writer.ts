@@ -5,7 +5,7 @@ import type { EntryWriter, OpenFile } from './entry-writer.ts'
 /** Less than this is gathered better by the system's cache. */
 const MIN_DIRECT_BYTES = 32 * 1024
 
-/** Told once of each piece: undefined when it is written. */
+/** Told once of each piece, but for those of a file that was given up: undefined when it is written. */
 export type OnPiece = (error: unknown) => void
 
 /** What is used of direct writes. */
@@ -22,6 +22,7 @@ export class PieceWriter {
   readonly #direct: DirectPieces | undefined
   /** Further descriptors of files, for direct writes, by entry; undefined for those that have none. */
   readonly #descriptors = new Map<number, number | undefined>()
+  readonly #givenUp = new Set<number>()
   readonly #batches: Batch[] = []
   #batch: Batch = { pending: 0 }
 
@@ -64,6 +65,11 @@ export class PieceWriter {
     this.#descriptors.delete(entry)
   }
 
+  /** A file is about to be closed though pieces of it may be on their way: its descriptor is not used again, as it may soon be of another file. */
+  giveUp(entry: number): void {
+    this.#givenUp.add(entry)
+  }
+
   /** Waits for what is on its way, and closes what it opened. */
   close(): void {
     this.endBatch(0)
@@ -78,6 +84,7 @@ export class PieceWriter {
     const batch = this.#batch
     const isBegun = this.#direct.write(fd, bytes, offset, (written) => {
       batch.pending--
+      if (this.#givenUp.has(file.entry)) return
       onPiece(written === bytes.length ? undefined : this.#writeAgain(file, bytes, offset))
     })
     if (isBegun) batch.pending++
